@@ -1,0 +1,195 @@
+"""The vocabulary every model and the whole application share.
+
+Frames: image pixels, x to the right and y down, the top left corner of the top left pixel is
+(0, 0), so the centre of that pixel is (0.5, 0.5). Images are (H, W, 3) uint8 RGB arrays, already
+turned upright (EXIF orientation applied).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class ModelError(Exception):
+    """A model cannot do what was asked; the text is for people and names the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One click: x, y in image pixels; positive means "this belongs to the object"."""
+
+    x: float
+    y: float
+    positive: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """An axis-parallel rectangle in image pixels, edges included: x0 <= x1 and y0 <= y1."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+    @classmethod
+    def spanning(cls, x0: float, y0: float, x1: float, y1: float) -> Box:
+        """The box between two opposite corners given in any order."""
+        return cls(min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
+
+    @property
+    def width(self) -> float:
+        """Extent along x in pixels."""
+        return self.x1 - self.x0
+
+    @property
+    def height(self) -> float:
+        """Extent along y in pixels."""
+        return self.y1 - self.y0
+
+    def clipped(self, width: float, height: float) -> Box:
+        """The part inside an image of this size (may have no area)."""
+        return Box(
+            min(max(self.x0, 0.0), width),
+            min(max(self.y0, 0.0), height),
+            min(max(self.x1, 0.0), width),
+            min(max(self.y1, 0.0), height),
+        )
+
+    def contains(self, x: float, y: float) -> bool:
+        """Whether the point lies inside or on the edge."""
+        return self.x0 <= x <= self.x1 and self.y0 <= y <= self.y1
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What the user said about one object: clicks, a box, or both."""
+
+    points: tuple[Point, ...] = ()
+    box: Box | None = None
+
+    def __bool__(self) -> bool:
+        """True when there is something a segmenter can answer: a box or a positive point."""
+        return self.box is not None or any(point.positive for point in self.points)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedding:
+    """Everything a segmenter computed once per image.
+
+    Attributes:
+        model: the `SegmenterSpec.id` that made it.
+        width: image width in pixels.
+        height: image height in pixels.
+        arrays: named arrays; their meaning belongs to the model. Treat as read-only.
+    """
+
+    model: str
+    width: int
+    height: int
+    arrays: Mapping[str, NDArray[np.generic]]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory the arrays take, in bytes."""
+        return sum(array.nbytes for array in self.arrays.values())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MaskCandidate:
+    """One possible answer to a prompt, at the model's own resolution.
+
+    Attributes:
+        logits: (h, w) float32; values above 0 are inside. The grid covers `extent` evenly, so
+            grid cell (r, c) covers `extent.width / w` by `extent.height / h` image pixels.
+        extent: the rectangle of the image the grid covers (it may reach past the image).
+        score: the model's confidence, 0 to 1, comparable between candidates of one prompt.
+    """
+
+    logits: NDArray[np.float32]
+    extent: Box
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """One ranked name: `score` is a probability-like number, 0 to 1."""
+
+    name: str
+    score: float
+
+
+@runtime_checkable
+class Segmenter(Protocol):
+    """Image to embedding once; embedding and prompt to candidate masks for every click.
+
+    `encode` and `decode` are functions of their arguments: an instance keeps no current image.
+    """
+
+    @property
+    def spec(self) -> SegmenterSpec:
+        """The description this instance was made from."""
+
+    def encode(self, image: NDArray[np.uint8]) -> Embedding:
+        """Compute what is needed once per image, (H, W, 3) uint8 RGB."""
+
+    def decode(self, embedding: Embedding, prompt: Prompt) -> tuple[MaskCandidate, ...]:
+        """Candidate masks for a prompt, the one to show first in front.
+
+        The others follow in a fixed, useful order (small to large) so that cycling through them
+        reads as part, object, whole. At least one candidate for every prompt that is true.
+        """
+
+    def render(self, embedding: Embedding, candidate: MaskCandidate) -> NDArray[np.bool_]:
+        """The candidate as an (H, W) bool mask at the size of the image."""
+
+
+@runtime_checkable
+class Describer(Protocol):
+    """Object to vector: what "looks similar" means when names are suggested."""
+
+    @property
+    def id(self) -> str:
+        """Stable name of the vector space; vectors of different spaces are never compared."""
+
+    def describe(
+        self, image: NDArray[np.uint8], mask: NDArray[np.bool_], box: Box
+    ) -> NDArray[np.float32]:
+        """A unit vector (d,) float32 for one object.
+
+        Args:
+            image: (h, w, 3) uint8 RGB, the crop of the image that `box` names.
+            mask: (h, w) bool, the object inside that crop.
+            box: where the crop lies, image pixels.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class SegmenterSpec:
+    """What a module in `models.segmenters` says about itself without loading anything heavy.
+
+    Attributes:
+        id: stable key used in settings, caches and provenance, for example "basic".
+        title: what people read, for example "Basic (no weights)".
+        version: changes whenever results change.
+        summary: one sentence: what it is good for.
+        licence: SPDX identifier or name of the licence of code and weights.
+        load: makes the segmenter; may take seconds, so it is called on the worker thread.
+        available: returns None when the model can run now, else a sentence saying what is missing.
+    """
+
+    id: str
+    title: str
+    version: str
+    summary: str
+    licence: str
+    load: Callable[[], Segmenter] = field(repr=False, compare=False)
+    available: Callable[[], str | None] = field(
+        default=lambda: None, repr=False, compare=False
+    )

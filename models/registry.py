@@ -1,0 +1,35 @@
+"""Which segmentation models exist: every module in `models.segmenters` that has a `SPEC`."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+
+import models.segmenters
+from models.api import ModelError, SegmenterSpec
+
+DEFAULT_SEGMENTER = "basic"
+
+
+@cache
+def segmenters() -> dict[str, SegmenterSpec]:
+    """All known segmenters by id; importing their modules must stay cheap."""
+    specs: dict[str, SegmenterSpec] = {}
+    for module in pkgutil.iter_modules(models.segmenters.__path__):
+        spec = getattr(importlib.import_module(f"models.segmenters.{module.name}"), "SPEC", None)
+        if isinstance(spec, SegmenterSpec):
+            specs[spec.id] = spec
+    return specs
+
+
+def segmenter_spec(model_id: str) -> SegmenterSpec:
+    """The spec with this id.
+
+    Raises:
+        ModelError: no such model.
+    """
+    known = segmenters()
+    if model_id not in known:
+        raise ModelError(f"There is no model “{model_id}”. Known models: {', '.join(known)}.")
+    return known[model_id]

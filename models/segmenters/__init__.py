@@ -1,0 +1,1 @@
+"""One file per promptable segmentation model; each has a `SPEC` (see `models.registry`)."""
