@@ -1,0 +1,1 @@
+"""The domain as immutable values and pure functions: no Qt, no torch."""

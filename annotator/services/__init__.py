@@ -1,0 +1,1 @@
+"""QObjects without widgets: the observable document, its journal, the worker threads."""

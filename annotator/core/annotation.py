@@ -1,0 +1,140 @@
+"""`Annotation`: one object a person (or a model, or a file) marked in an image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from types import MappingProxyType
+from typing import Any
+
+from annotator.core.mask import Mask
+from models.api import Box, Prompt
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class Source(Enum):
+    """Who made an annotation."""
+
+    PERSON = "person"
+    MODEL = "model"
+    IMPORT = "import"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an annotation comes from; survives into the COCO file.
+
+    Attributes:
+        source: person for shapes drawn by hand, model for shapes a segmenter made (also when a
+            person clicked and accepted), import for shapes read from a file.
+        model: the segmenter's id, empty without one.
+        version: the segmenter's version.
+        score: the segmenter's confidence, 0 to 1.
+        prompt: the clicks and box that produced the shape.
+    """
+
+    source: Source = Source.PERSON
+    model: str = ""
+    version: str = ""
+    score: float | None = None
+    prompt: Prompt | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """One object of one image. Equal by value; change is replacement (`dataclasses.replace`).
+
+    Attributes:
+        id: positive, unique in the project, stable between saves; also the COCO annotation id.
+        shape: the exact pixels, or a plain box.
+        category_id: the `Category.id`, or None while the object has no name.
+        origin: who made it.
+        is_crowd: one mask for a group that cannot be told apart (COCO `iscrowd`).
+        hidden: not drawn, until shown again.
+        locked: cannot be selected on the canvas, moved or deleted.
+        polygons: rings x0, y0, x1, y1 … that rasterise to exactly `shape` (drawn by hand or kept
+            from a file), or None. Whoever replaces `shape` drops them.
+        attributes: the user's own keys with text, number or truth values.
+        extra: keys of an imported file this program does not know; written back as they came.
+    """
+
+    id: int
+    shape: Mask | Box
+    category_id: int | None = None
+    origin: Origin = field(default_factory=Origin)
+    is_crowd: bool = False
+    hidden: bool = False
+    locked: bool = False
+    polygons: tuple[tuple[float, ...], ...] | None = None
+    attributes: Mapping[str, str | float | bool] = NOTHING
+    extra: Mapping[str, Any] = NOTHING
+
+
+Annotations = tuple[Annotation, ...]
+"""All objects of one image, bottom layer first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """A class of objects.
+
+    Attributes:
+        id: positive, unique in the project, stable; also the COCO category id.
+        name: what people read; unique in the project.
+        color: "#rrggbb".
+        supercategory: COCO `supercategory`, may be empty.
+        extra: unknown keys of an imported category.
+    """
+
+    id: int
+    name: str
+    color: str
+    supercategory: str = ""
+    extra: Mapping[str, Any] = NOTHING
+
+
+class ImageState(Enum):
+    """How far the work on an image has come."""
+
+    UNTOUCHED = "untouched"
+    PROPOSALS = "proposals"
+    ANNOTATED = "annotated"
+    REVIEWED = "reviewed"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """What the project knows about one image without opening it.
+
+    Attributes:
+        key: path relative to the project folder, forward slashes, with extension.
+        id: COCO image id, positive and stable; 0 before the project has stored the image.
+        width: pixels of the upright image, 0 while unknown.
+        height: pixels of the upright image, 0 while unknown.
+        orientation: EXIF orientation of the file, 1 to 8 (1: stored upright).
+        count: number of annotations.
+        reviewed: a person said this image is finished.
+        proposals: number of proposals waiting for a decision.
+        extra: unknown keys of an imported file.
+    """
+
+    key: str
+    id: int = 0
+    width: int = 0
+    height: int = 0
+    orientation: int = 1
+    count: int = 0
+    reviewed: bool = False
+    proposals: int = 0
+    extra: Mapping[str, Any] = NOTHING
+
+    @property
+    def state(self) -> ImageState:
+        """The state the image list shows."""
+        if self.reviewed:
+            return ImageState.REVIEWED
+        if self.count:
+            return ImageState.ANNOTATED
+        return ImageState.PROPOSALS if self.proposals else ImageState.UNTOUCHED

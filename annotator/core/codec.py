@@ -1,0 +1,117 @@
+"""Annotations, categories and prompts as JSON values for the journal, without loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from annotator.core.annotation import Annotation, Category, Origin, Source
+from annotator.core.mask import Mask
+from models.api import Box, Point, Prompt
+
+
+def prompt_to_json(prompt: Prompt) -> dict[str, Any]:
+    """Points as [x, y, positive] and the box as [x0, y0, x1, y1]."""
+    value: dict[str, Any] = {"points": [[p.x, p.y, int(p.positive)] for p in prompt.points]}
+    if prompt.box is not None:
+        value["box"] = box_to_json(prompt.box)
+    return value
+
+
+def prompt_from_json(value: dict[str, Any]) -> Prompt:
+    """The inverse of `prompt_to_json`."""
+    points = tuple(Point(float(x), float(y), bool(sign)) for x, y, sign in value.get("points", ()))
+    return Prompt(points, Box(*map(float, value["box"])) if "box" in value else None)
+
+
+def box_to_json(box: Box) -> list[float]:
+    """[x0, y0, x1, y1]."""
+    return [box.x0, box.y0, box.x1, box.y1]
+
+
+def origin_to_json(origin: Origin) -> dict[str, Any]:
+    """Only what is known."""
+    value: dict[str, Any] = {"source": origin.source.value}
+    if origin.model:
+        value |= {"model": origin.model, "version": origin.version}
+    if origin.score is not None:
+        value["score"] = origin.score
+    if origin.prompt is not None:
+        value["prompt"] = prompt_to_json(origin.prompt)
+    return value
+
+
+def origin_from_json(value: dict[str, Any]) -> Origin:
+    """The inverse of `origin_to_json`."""
+    prompt = value.get("prompt")
+    return Origin(
+        Source(value.get("source", "person")),
+        str(value.get("model", "")),
+        str(value.get("version", "")),
+        value.get("score"),
+        prompt_from_json(prompt) if prompt else None,
+    )
+
+
+def annotation_to_json(annotation: Annotation) -> dict[str, Any]:
+    """Every field that differs from its default."""
+    shape = annotation.shape
+    value: dict[str, Any] = {
+        "id": annotation.id,
+        "category": annotation.category_id,
+        "origin": origin_to_json(annotation.origin),
+    }
+    value |= {"mask": shape.to_coco()} if isinstance(shape, Mask) else {"box": box_to_json(shape)}
+    flags = {"crowd": annotation.is_crowd, "hidden": annotation.hidden, "locked": annotation.locked}
+    value |= {name: True for name, is_set in flags.items() if is_set}
+    if annotation.polygons is not None:
+        value["polygons"] = [list(ring) for ring in annotation.polygons]
+    if annotation.attributes:
+        value["attributes"] = dict(annotation.attributes)
+    if annotation.extra:
+        value["extra"] = dict(annotation.extra)
+    return value
+
+
+def annotation_from_json(value: dict[str, Any]) -> Annotation:
+    """The inverse of `annotation_to_json`."""
+    rings = value.get("polygons")
+    return Annotation(
+        int(value["id"]),
+        mask_from_json(value["mask"]) if "mask" in value else Box(*map(float, value["box"])),
+        value["category"],
+        origin_from_json(value["origin"]),
+        bool(value.get("crowd", False)),
+        bool(value.get("hidden", False)),
+        bool(value.get("locked", False)),
+        tuple(tuple(float(v) for v in ring) for ring in rings) if rings is not None else None,
+        value.get("attributes", {}),
+        value.get("extra", {}),
+    )
+
+
+def mask_from_json(value: dict[str, Any]) -> Mask:
+    """From the COCO form of a compressed mask."""
+    height, width = value["size"]
+    return Mask(int(width), int(height), str(value["counts"]).encode("ascii"))
+
+
+def category_to_json(category: Category) -> dict[str, Any]:
+    """All fields."""
+    return {
+        "id": category.id,
+        "name": category.name,
+        "color": category.color,
+        "supercategory": category.supercategory,
+        "extra": dict(category.extra),
+    }
+
+
+def category_from_json(value: dict[str, Any]) -> Category:
+    """The inverse of `category_to_json`."""
+    return Category(
+        int(value["id"]),
+        str(value["name"]),
+        str(value["color"]),
+        str(value.get("supercategory", "")),
+        value.get("extra", {}),
+    )
