@@ -1,0 +1,1 @@
+"""The engine of the segmenter without weights; `models.segmenters.basic` is its public face."""
