@@ -1,0 +1,799 @@
+"""`Workspace`: what is open and what the user is doing. Widgets call it and listen to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QCoreApplication, QObject, Signal
+
+from annotator.core.annotation import Annotation, Annotations, Origin, Source
+from annotator.core.errors import UserError
+from annotator.core.prompting import PromptDraft
+from annotator.services.assistant import Answer, Assistant, Finished, Picture
+from annotator.services.document import Document
+from annotator.services.folder_scan import FolderScan
+from annotator.services.image_loader import ImageLoader
+from annotator.services.settings import Settings, SettingsStore
+from annotator.services.task_queue import TaskQueue
+from models.api import Box, MaskCandidate, ModelError, Prompt, Suggestion
+from models.registry import DEFAULT_SEGMENTER
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from annotator.core.images import LoadedImage
+    from annotator.core.mask import Mask
+    from models.api import SegmenterSpec
+
+PASTE_STEP = 12
+"""Pixels a copy is moved by when it is pasted into the image it comes from."""
+
+
+class Workspace(QObject):
+    """One project, one current image, one open prompt, one selection.
+
+    Args:
+        settings: the user's preferences.
+        parent: Qt parent.
+    """
+
+    project_opened = Signal(object)
+    """A `Document` was opened."""
+    project_closed = Signal()
+    image_shown = Signal(str)
+    """The current image changed to this key; its pixels follow with `image_ready`."""
+    image_ready = Signal(object)
+    """`LoadedImage` of the current image: first a preview perhaps, then the complete one."""
+    image_failed = Signal(str, object)
+    """The current image cannot be read: key and `UserError`."""
+    selection_changed = Signal(object)
+    """frozenset of selected annotation ids of the current image."""
+    tool_changed = Signal(str)
+    """Id of the tool: "smart", "box", "polygon", "select" or "pan"."""
+    draft_changed = Signal(object)
+    """The open `PromptDraft` changed (marks or choice)."""
+    candidates_changed = Signal(object)
+    """tuple of `MaskCandidate` for the open draft, () while there is none."""
+    preview_changed = Signal(object)
+    """`MaskCandidate` under the pointer (or of the box being dragged), or None."""
+    working_changed = Signal(bool)
+    """Whether an answer the user waits for is being computed."""
+    finishing_changed = Signal(object)
+    """tuple of (key, `MaskCandidate`) accepted a moment ago whose exact masks are being made."""
+    active_category_changed = Signal(object)
+    """The category id new objects get, or None."""
+    suggestions_changed = Signal(object)
+    """tuple of `Suggestion`, best first, for the open draft or the selected annotation."""
+    model_changed = Signal(object)
+    """The `SegmenterSpec` in use."""
+    name_wanted = Signal()
+    """The user accepted an object while there is no class yet: ask for a name, without a dialog."""
+    reported = Signal(object)
+    """A `UserError` for the message bar."""
+    noticed = Signal(str)
+    """A short piece of good news for the status bar."""
+
+    def __init__(self, settings: SettingsStore, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._settings = settings
+        self._models = TaskQueue("models", self)
+        self.assistant = Assistant(self._models, self)
+        self._loader = ImageLoader(parent=self)
+        self._scan = FolderScan(self)
+        self._document: Document | None = None
+        self._key: str | None = None
+        self._image: LoadedImage | None = None
+        self._draft = PromptDraft()
+        self._drafts: dict[str, PromptDraft] = {}
+        self._answer: Answer | None = None
+        self._working = False
+        self._finishing: list[tuple[str, MaskCandidate]] = []
+        self._selection: frozenset[int] = frozenset()
+        self._selected_vector: NDArray[np.float32] | None = None
+        self._clipboard: Annotations = ()
+        self._tool = "smart"
+        self._active: int | None = None
+        self._order: Callable[[str, int], str | None] = self._document_neighbour
+        self._wire()
+
+    def _wire(self) -> None:
+        self._loader.loaded.connect(self._show_pixels)
+        self._loader.failed.connect(self._fail_image)
+        self._scan.found.connect(self._add_images)
+        self._scan.failed.connect(self.reported)
+        self.assistant.answered.connect(self._take_answer)
+        self.assistant.previewed.connect(self._take_preview)
+        self.assistant.failed.connect(self._fail_question)
+        self._settings.changed.connect(self._follow_settings)
+        self._follow_settings(self._settings.settings)
+
+    # --- What is open ---
+
+    @property
+    def document(self) -> Document | None:
+        """The open project."""
+        return self._document
+
+    @property
+    def key(self) -> str | None:
+        """The current image."""
+        return self._key
+
+    @property
+    def image(self) -> LoadedImage | None:
+        """The current image's pixels, None until they are read."""
+        return self._image
+
+    @property
+    def annotations(self) -> Annotations:
+        """All objects of the current image, bottom layer first."""
+        if self._document is None or self._key is None:
+            return ()
+        return self._document.annotations(self._key)
+
+    def open_folder(self, folder: Path, project_dir: Path | None = None) -> None:
+        """Open a folder as a project; the images are looked for in the background.
+
+        Raises:
+            UserError: the folder or its journal cannot be used; what was open stays open.
+        """
+        if self._document is not None and self._document.folder == folder.resolve():
+            return
+        document = Document.open(folder, project_dir)
+        self.close_project()
+        self._document = document
+        document.setParent(self)
+        document.annotations_changed.connect(self._follow_annotations)
+        document.categories_changed.connect(self._follow_categories)
+        document.reported.connect(self.reported)
+        self._settings.remember_folder(document.folder)
+        self.project_opened.emit(document)
+        self._restore_place(document)
+        self._scan.start(document.folder)
+
+    def _restore_place(self, document: Document) -> None:
+        active = document.note("active_category")
+        known = {category.id for category in document.categories()}
+        self.set_active_category(active if active in known else None)
+        last = document.note("last_image")
+        if isinstance(last, str) and document.path(last).is_file():
+            self.show(last)
+        elif (first := next(iter(document.keys()), None)) is not None:
+            self.show(first)
+
+    def open_path(self, path: Path) -> None:
+        """Open a folder, or the folder of an image with that image shown.
+
+        Raises:
+            UserError: neither an image nor a folder.
+        """
+        if path.is_dir():
+            self.open_folder(path)
+            return
+        if not path.is_file():
+            raise UserError(f"“{path}” does not exist.", "Check the spelling, or choose a folder.")
+        if path.suffix.lower() == ".json":
+            self.import_coco(path)
+            return
+        if path.suffix.lower() not in _image_extensions():
+            raise UserError(
+                f"“{path.name}” is not an image this program reads.",
+                "Choose a folder of JPEG, PNG, BMP, TIFF or WebP images.",
+            )
+        self.open_folder(path.parent)
+        if self._document is not None:
+            self._document.add_images([path.name])
+            self.show(path.name)
+
+    def import_coco(self, path: Path) -> None:
+        """Add the objects of a COCO file to the open project.
+
+        Raises:
+            UserError: no project is open, or the file is not COCO.
+        """
+        if self._document is None:
+            raise UserError(f"“{path.name}” needs images.", "Open the folder of its images first.")
+        self.noticed.emit(self._document.import_coco(path))
+
+    def close_project(self) -> None:
+        """Finish what was accepted, save, and forget the project."""
+        if self._document is None:
+            return
+        self._scan.stop()
+        self.leave_image()
+        self._wait_for_finishing()
+        document, self._document = self._document, None
+        self._drafts.clear()
+        self._key = self._image = None
+        self.project_closed.emit()
+        document.close()
+        document.deleteLater()
+
+    def _wait_for_finishing(self) -> None:
+        # The mask of an object accepted a moment ago is still being made: it belongs to the user.
+        while self.assistant.pending:
+            QCoreApplication.processEvents()
+
+    def close(self) -> None:
+        """Close the project and end all threads."""
+        self.close_project()
+        self._loader.close()
+        self._models.close()
+
+    def _add_images(self, keys: list[str]) -> None:
+        if self._document is None:
+            return
+        self._document.add_images(keys)
+        if self._key is None and keys:
+            self.show(keys[0])
+
+    # --- The current image ---
+
+    def set_order(self, neighbour: Callable[[str, int], str | None]) -> None:
+        """Next and previous follow this order: (key, step) to key, or None at the end."""
+        self._order = neighbour
+
+    def _document_neighbour(self, key: str, step: int) -> str | None:
+        keys = self._document.keys() if self._document else ()
+        place = keys.index(key) + step if key in keys else 0
+        return keys[place] if 0 <= place < len(keys) else None
+
+    def show(self, key: str) -> None:
+        """Make this the current image. An open prompt is kept and comes back with its image."""
+        if self._document is None or key == self._key:
+            return
+        self.leave_image()
+        self._key = key
+        self._document.set_note("last_image", key)
+        self.image_shown.emit(key)
+        self._loader.request(key, self._document.path(key))
+        self._prefetch()
+        if key in self._drafts:
+            self.set_draft(self._drafts.pop(key))
+
+    def leave_image(self) -> None:
+        """Put the open prompt aside and forget the image."""
+        if self._key is not None and self._draft:
+            self._drafts[self._key] = self._draft
+        self._reset_draft()
+        self.select(())
+        self._image = None
+
+    def step(self, step: int) -> None:
+        """Show the image `step` places further in the list (negative: back)."""
+        if self._key is not None and (key := self._order(self._key, step)) is not None:
+            self.show(key)
+
+    def show_next_untouched(self) -> None:
+        """Show the next image nobody has worked on."""
+        key = self._key
+        while self._document is not None and key is not None:
+            key = self._order(key, 1)
+            if key is not None and self._document.record(key).state.value == "untouched":
+                self.show(key)
+                return
+        self.noticed.emit("No untouched image further down the list.")
+
+    def set_reviewed(self, reviewed: bool) -> None:
+        """Mark the current image as finished or not."""
+        if self._document is not None and self._key is not None:
+            self._document.set_reviewed(self._key, reviewed)
+
+    def reload(self) -> None:
+        """Read the current image from disk again."""
+        if self._document is not None and self._key is not None:
+            self._loader.forget(self._key)
+            self._loader.request(self._key, self._document.path(self._key))
+
+    def _prefetch(self) -> None:
+        if self._document is None or self._key is None:
+            return
+        around = [self._order(self._key, step) for step in (1, -1)]
+        self._loader.prefetch([(key, self._document.path(key)) for key in around if key])
+
+    def _show_pixels(self, image: LoadedImage) -> None:
+        if image.key != self._key or self._document is None:
+            return
+        self._image = image
+        self._document.set_size(image.key, image.width, image.height, image.orientation)
+        self.image_ready.emit(image)
+        if (picture := self._picture()) is not None:
+            self.assistant.prepare(picture)
+            self._ask()
+
+    def _fail_image(self, key: str, error: UserError) -> None:
+        if key == self._key:
+            self.image_failed.emit(key, error)
+            self.reported.emit(error)
+
+    def _picture(self) -> Picture | None:
+        image = self._image
+        return Picture(image.key, image.pixels) if image is not None and image.complete else None
+
+    # --- The prompt ---
+
+    @property
+    def draft(self) -> PromptDraft:
+        """The open prompt."""
+        return self._draft
+
+    @property
+    def candidates(self) -> tuple[MaskCandidate, ...]:
+        """The newest answer to the open prompt, kept until a newer one arrives."""
+        return self._answer.candidates if self._answer else ()
+
+    @property
+    def candidate(self) -> MaskCandidate | None:
+        """The candidate shown."""
+        found = self.candidates
+        return found[min(self._draft.choice, len(found) - 1)] if found else None
+
+    @property
+    def working(self) -> bool:
+        """Whether the open prompt waits for its answer."""
+        return self._working
+
+    def set_draft(self, draft: PromptDraft) -> None:
+        """Replace the open prompt; the newest state wins, earlier answers are dropped."""
+        asked = draft.prompt != self._draft.prompt
+        self._draft = draft
+        if draft:
+            self.select(())
+        self.draft_changed.emit(draft)
+        if asked:
+            self._ask()
+        else:
+            self._suggest()
+
+    def _ask(self) -> None:
+        prompt = self._draft.prompt
+        picture = self._picture()
+        if prompt and self._key is not None:
+            self._set_working(True)
+            self.preview_changed.emit(None)
+            if picture is not None:
+                self.assistant.ask(picture, prompt)
+        else:
+            self.assistant.forget_questions()
+            self._set_working(False)
+            self._set_answer(None)
+
+    def _set_working(self, working: bool) -> None:
+        if working != self._working:
+            self._working = working
+            self.working_changed.emit(working)
+
+    def _set_answer(self, answer: Answer | None) -> None:
+        if answer is not self._answer:
+            self._answer = answer
+            self.candidates_changed.emit(self.candidates)
+        self._suggest()
+
+    def _take_answer(self, answer: Answer) -> None:
+        if answer.key != self._key or answer.prompt != self._draft.prompt:
+            return
+        self._set_working(False)
+        self._set_answer(answer)
+
+    def _fail_question(self, error: UserError) -> None:
+        self._set_working(False)
+        self.reported.emit(error)
+
+    def _reset_draft(self) -> None:
+        self.assistant.forget_questions()
+        self._set_working(False)
+        self._draft = PromptDraft()
+        self.draft_changed.emit(self._draft)
+        self._set_answer(None)
+        self.preview_changed.emit(None)
+
+    def clear_draft(self) -> None:
+        """Throw the open prompt away."""
+        self._reset_draft()
+
+    def take_back(self) -> None:
+        """Remove the newest point or box of the open prompt."""
+        self.set_draft(self._draft.without_last())
+
+    def cycle_candidate(self, step: int) -> None:
+        """Show the next or previous candidate."""
+        self.set_draft(self._draft.choosing(step, len(self.candidates)))
+
+    def preview(self, prompt: Prompt | None) -> None:
+        """Ask what this prompt would give, without opening it; None ends the preview."""
+        picture = self._picture()
+        if prompt and picture is not None and self._settings.settings.hover_preview:
+            self.assistant.preview(picture, prompt)
+        else:
+            self._models.cancel("preview")
+            self.preview_changed.emit(None)
+
+    def _take_preview(self, answer: Answer) -> None:
+        if answer.key == self._key and answer.candidates:
+            self.preview_changed.emit(answer.candidates[0])
+
+    def accept(self, category_id: int | None = None) -> None:
+        """Keep the candidate shown under this class, or under the active one.
+
+        Works before the answer has arrived, too. The next prompt can start at once.
+        """
+        prompt, picture = self._draft.prompt, self._picture()
+        if not prompt or picture is None or self._document is None:
+            return
+        chosen = category_id if category_id is not None else self._active
+        if category_id is not None:
+            self.set_active_category(category_id)
+        known = self.candidates if not self._working else ()
+        shown = (picture.key, self.candidate) if self.candidate is not None else None
+        if shown is not None:
+            self._finishing.append(shown)  # type: ignore[arg-type]
+            self.finishing_changed.emit(tuple(self._finishing))
+
+        def done(finished: Finished | None) -> None:
+            if shown is not None:
+                self._finishing = [entry for entry in self._finishing if entry is not shown]
+            self._keep(picture, prompt, chosen, finished)
+            self.finishing_changed.emit(tuple(self._finishing))
+
+        self.assistant.finish(picture, prompt, self._draft.choice, known, done)
+        self._reset_draft()
+
+    def _keep(
+        self,
+        picture: Picture,
+        prompt: Prompt,
+        category_id: int | None,
+        finished: Finished | None,
+    ) -> None:
+        document = self._document
+        if document is None:
+            return
+        if finished is None:
+            self._drafts[picture.key] = PromptDraft((*prompt.points, *_boxes(prompt)))
+            self.reported.emit(
+                UserError("The model found nothing there.", "Add a point, or draw a box around it.")
+            )
+            return
+        origin = Origin(
+            Source.MODEL, finished.model.id, finished.model.version, finished.score, prompt
+        )
+        annotation = Annotation(document.new_id(), finished.mask, category_id, origin)
+        name = self._name(category_id)
+        document.edit(picture.key, (*document.annotations(picture.key), annotation), f"Add {name}")
+        self._remember(annotation, finished.vector)
+
+    def _remember(self, annotation: Annotation, vector: NDArray[np.float32] | None) -> None:
+        if self._document is not None and vector is not None:
+            from models.describe import BasicDescriber
+
+            self._document.set_vector(annotation.id, BasicDescriber().id, vector)
+
+    def add_shape(
+        self, shape: Mask | Box, polygons: tuple[tuple[float, ...], ...] | None = None
+    ) -> None:
+        """Keep a shape drawn by hand under the active class and select it."""
+        document, key = self._document, self._key
+        if document is None or key is None:
+            return
+        annotation = Annotation(document.new_id(), shape, self._active, polygons=polygons)
+        document.edit(key, (*document.annotations(key), annotation), f"Draw {self._name()}")
+        self.select((annotation.id,))
+        self._describe(annotation)
+
+    def _describe(self, annotation: Annotation) -> None:
+        picture = self._picture()
+        if picture is None:
+            return
+        from annotator.core import raster
+
+        height, width = picture.pixels.shape[:2]
+        shape = annotation.shape
+        mask = raster.from_box(shape, width, height) if isinstance(shape, Box) else shape
+        self.assistant.describe(
+            picture, mask, lambda vector: self._remember_and_suggest(annotation, vector)
+        )
+
+    def _remember_and_suggest(
+        self, annotation: Annotation, vector: NDArray[np.float32] | None
+    ) -> None:
+        self._remember(annotation, vector)
+        if self._selection == {annotation.id}:
+            self._suggest()
+
+    # --- Classes and names ---
+
+    @property
+    def active_category(self) -> int | None:
+        """The class new objects get."""
+        return self._active
+
+    def set_active_category(self, category_id: int | None) -> None:
+        """New objects get this class."""
+        if category_id == self._active:
+            return
+        self._active = category_id
+        if self._document is not None:
+            self._document.set_note("active_category", category_id)
+        self.active_category_changed.emit(category_id)
+
+    def choose_category(self, category_id: int) -> None:
+        """What a digit, a click on a class or a suggestion means.
+
+        With an open prompt: accept it under this class. With a selection: rename it. Always: new
+        objects get this class from now on.
+        """
+        self.set_active_category(category_id)
+        if self._draft.prompt:
+            self.accept(category_id)
+        elif self._selection:
+            self.rename_selected(category_id)
+
+    def choose_name(self, name: str) -> None:
+        """`choose_category` by name; a name the project does not know becomes a class."""
+        clean = " ".join(name.split())
+        if clean and self._document is not None:
+            self.choose_category(self._document.add_category(clean).id)
+
+    def accept_or_ask(self) -> None:
+        """What Enter means: keep the object; ask for a name first where there is no class yet."""
+        if self._draft.prompt and self._document is not None and not self._document.categories():
+            self.name_wanted.emit()
+        else:
+            self.accept()
+
+    def suggestions(self) -> tuple[Suggestion, ...]:
+        """Ranked names for the open prompt, or for the one selected annotation."""
+        from annotator.core.suggestions import rank
+
+        if self._document is None:
+            return ()
+        from models.describe import BasicDescriber
+
+        ids, categories, vectors = self._document.vectors(BasicDescriber().id)
+        query: NDArray[np.float32] | None = None
+        without: int | None = None
+        if self._answer is not None and self._answer.vectors:
+            query = self._answer.vectors[min(self._draft.choice, len(self._answer.vectors) - 1)]
+        elif len(self._selection) == 1:
+            (without,) = self._selection
+            places = (ids == without).nonzero()[0]
+            query = vectors[places[-1]] if places.size else None
+        return rank(self._document.categories(), ids, categories, vectors, query, without)
+
+    def _suggest(self) -> None:
+        if self._answer is None and len(self._selection) != 1:
+            self.suggestions_changed.emit(())
+        else:
+            self.suggestions_changed.emit(self.suggestions())
+
+    def _follow_categories(self) -> None:
+        if self._document is not None:
+            known = {category.id for category in self._document.categories()}
+            if self._active not in known:
+                self.set_active_category(None)
+        self._suggest()
+
+    def _name(self, category_id: int | None = None) -> str:
+        chosen = category_id if category_id is not None else self._active
+        if chosen is None or self._document is None:
+            return "object"
+        return self._document.category(chosen).name
+
+    # --- Selection and editing ---
+
+    @property
+    def selection(self) -> frozenset[int]:
+        """Ids of the selected annotations."""
+        return self._selection
+
+    @property
+    def selected(self) -> Annotations:
+        """The selected annotations, bottom layer first."""
+        return tuple(a for a in self.annotations if a.id in self._selection)
+
+    def select(self, ids: Iterable[int]) -> None:
+        """Select exactly these annotations of the current image."""
+        chosen = frozenset(ids)
+        if chosen == self._selection:
+            return
+        self._selection = chosen
+        self.selection_changed.emit(chosen)
+        self._suggest()
+
+    def select_all(self) -> None:
+        """Select everything that is neither hidden nor locked."""
+        self.select(a.id for a in self.annotations if not a.hidden and not a.locked)
+
+    def _follow_annotations(self, key: str) -> None:
+        if key == self._key:
+            present = {a.id for a in self.annotations}
+            self.select(self._selection & present)
+
+    def change(self, text: str, alter: Callable[[Annotation], Annotation | None]) -> None:
+        """Alter the selected annotations in one step; None deletes.
+
+        Locked annotations are left alone unless the alteration unlocks them.
+        """
+        self.change_some(self._selection, text, alter)
+
+    def change_some(
+        self,
+        ids: Iterable[int],
+        text: str,
+        alter: Callable[[Annotation], Annotation | None],
+    ) -> None:
+        """Alter these annotations of the current image in one step; None deletes."""
+        if self._document is None or self._key is None:
+            return
+        chosen = frozenset(ids)
+        after: list[Annotation] = []
+        for annotation in self.annotations:
+            new = alter(annotation) if annotation.id in chosen else annotation
+            if annotation.locked and (new is None or new.locked):
+                new = annotation
+            if new is not None:
+                after.append(new)
+        if tuple(after) != self.annotations:
+            self._document.edit(self._key, tuple(after), text)
+
+    def delete_selected(self) -> None:
+        """Delete the selected annotations."""
+        self.change(f"Delete {self._count()}", lambda _: None)
+
+    def _count(self) -> str:
+        chosen = self.selected
+        if len(chosen) == 1:
+            category_id = chosen[0].category_id
+            return "object" if category_id is None else self._name(category_id)
+        return f"{len(chosen)} objects"
+
+    def rename_selected(self, category_id: int) -> None:
+        """Give the selected annotations this class."""
+        self.change(
+            f"Name {self._name(category_id)}", lambda a: replace(a, category_id=category_id)
+        )
+
+    def set_flag(self, ids: Iterable[int], flag: str, value: bool) -> None:
+        """Set "hidden", "locked" or "is_crowd" of these annotations."""
+        words = {"hidden": ("Hide", "Show"), "locked": ("Lock", "Unlock")}
+        verb = words.get(flag, ("Mark as crowd", "Not a crowd"))[0 if value else 1]
+        chosen = frozenset(ids)
+
+        def alter(annotation: Annotation) -> Annotation:
+            return replace(annotation, **{flag: value})  # type: ignore[arg-type]
+
+        if self._document is None or self._key is None:
+            return
+        after = tuple(alter(a) if a.id in chosen else a for a in self.annotations)
+        if after != self.annotations:
+            self._document.edit(self._key, after, verb)
+
+    def set_attributes(self, annotation_id: int, attributes: dict[str, str | float | bool]) -> None:
+        """Replace the attributes of one annotation."""
+        self.change_some(
+            (annotation_id,), "Edit attributes", lambda a: replace(a, attributes=attributes)
+        )
+
+    def move_selected(self, dx: int, dy: int) -> None:
+        """Move the selected annotations by whole pixels; what leaves the image is cut off."""
+        if not dx and not dy:
+            return
+        from annotator.core.shapes import moved
+
+        image = self._image
+        if image is not None:
+            self.change(
+                f"Move {self._count()}", lambda a: moved(a, dx, dy, image.width, image.height)
+            )
+
+    def replace_shape(self, annotation_id: int, shape: Mask | Box, text: str) -> None:
+        """Give one annotation another shape."""
+        self.change_some((annotation_id,), text, lambda a: replace(a, shape=shape, polygons=None))
+
+    def restack(self, ids: Iterable[int], step: int | None, *, up: bool) -> None:
+        """Move annotations through the layers: by one step, or (None) to the very end."""
+        from annotator.core.shapes import restacked
+
+        if self._document is None or self._key is None:
+            return
+        after = restacked(self.annotations, frozenset(ids), step, up=up)
+        if after != self.annotations:
+            self._document.edit(self._key, after, "Raise" if up else "Lower")
+
+    def copy(self) -> None:
+        """Remember the selected annotations."""
+        if self.selected:
+            self._clipboard = self.selected
+            self.noticed.emit(f"Copied {self._count()}.")
+
+    def cut(self) -> None:
+        """Remember the selected annotations and delete them."""
+        self.copy()
+        self.delete_selected()
+
+    def paste(self) -> None:
+        """Insert copies, in place in another image, a little aside in the same one."""
+        self._insert(self._clipboard, "Paste")
+
+    def duplicate(self) -> None:
+        """Insert copies of the selected annotations."""
+        self._insert(self.selected, "Duplicate")
+
+    def _insert(self, originals: Annotations, verb: str) -> None:
+        document, key, image = self._document, self._key, self._image
+        if document is None or key is None or image is None or not originals:
+            return
+        from annotator.core.shapes import fitted, moved
+
+        present = {a.shape for a in self.annotations}
+        shift = PASTE_STEP if any(a.shape in present for a in originals) else 0
+        copies = []
+        for original in originals:
+            placed = fitted(original, image.width, image.height)
+            placed = placed and moved(placed, shift, shift, image.width, image.height)
+            if placed is not None:
+                copies.append(replace(placed, id=document.new_id(), locked=False, hidden=False))
+        if not copies:
+            self.reported.emit(UserError("The copied objects lie outside this image."))
+            return
+        document.edit(key, (*self.annotations, *copies), f"{verb} {len(copies)}")
+        self.select(copy.id for copy in copies)
+
+    def undo(self) -> None:
+        """Take back the last point of an open prompt, else the last step of this image."""
+        if self._draft:
+            self.take_back()
+        elif self._document is not None and self._key is not None:
+            text = self._document.undo(self._key)
+            self.noticed.emit(f"Undone: {text}" if text else "Nothing to undo in this image.")
+
+    def redo(self) -> None:
+        """Do the last undone step of this image again."""
+        if self._document is not None and self._key is not None:
+            text = self._document.redo(self._key)
+            self.noticed.emit(f"Redone: {text}" if text else "Nothing to redo in this image.")
+
+    # --- Tools, models, settings ---
+
+    @property
+    def tool(self) -> str:
+        """The current tool's id."""
+        return self._tool
+
+    def set_tool(self, tool: str) -> None:
+        """Change the tool; the open prompt stays until it is accepted or cleared."""
+        if tool != self._tool:
+            self._tool = tool
+            self.preview(None)
+            self.tool_changed.emit(tool)
+
+    def _follow_settings(self, settings: Settings) -> None:
+        wanted = settings.model or DEFAULT_SEGMENTER
+        try:
+            before = self.assistant.model.id
+        except ModelError:
+            before = ""
+        try:
+            self.assistant.use(wanted)
+        except ModelError as error:
+            self.assistant.use(DEFAULT_SEGMENTER)
+            self.reported.emit(UserError(str(error), "The default model is used instead."))
+        if self.assistant.model.id != before:
+            self.model_changed.emit(self.assistant.model)
+            if (picture := self._picture()) is not None:
+                self.assistant.prepare(picture)
+                self._ask()
+
+
+def _boxes(prompt: Prompt) -> tuple[Box, ...]:
+    return () if prompt.box is None else (prompt.box,)
+
+
+def _image_extensions() -> frozenset[str]:
+    from annotator.core.images import EXTENSIONS
+
+    return frozenset(EXTENSIONS)
