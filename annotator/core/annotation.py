@@ -14,6 +14,11 @@ from models.api import Box, Prompt
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
+def _nothing() -> Mapping[str, Any]:
+    # Dataclasses of Python 3.11 refuse unhashable defaults.
+    return NOTHING
+
+
 class Source(Enum):
     """Who made an annotation."""
 
@@ -68,8 +73,8 @@ class Annotation:
     hidden: bool = False
     locked: bool = False
     polygons: tuple[tuple[float, ...], ...] | None = None
-    attributes: Mapping[str, str | float | bool] = NOTHING
-    extra: Mapping[str, Any] = NOTHING
+    attributes: Mapping[str, str | float | bool] = field(default_factory=_nothing)
+    extra: Mapping[str, Any] = field(default_factory=_nothing)
 
 
 Annotations = tuple[Annotation, ...]
@@ -92,7 +97,7 @@ class Category:
     name: str
     color: str
     supercategory: str = ""
-    extra: Mapping[str, Any] = NOTHING
+    extra: Mapping[str, Any] = field(default_factory=_nothing)
 
 
 class ImageState(Enum):
@@ -128,7 +133,7 @@ class ImageRecord:
     count: int = 0
     reviewed: bool = False
     proposals: int = 0
-    extra: Mapping[str, Any] = NOTHING
+    extra: Mapping[str, Any] = field(default_factory=_nothing)
 
     @property
     def state(self) -> ImageState:
