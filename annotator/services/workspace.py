@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from annotator.core.images import LoadedImage
     from annotator.core.mask import Mask
-    from models.api import SegmenterSpec
 
 PASTE_STEP = 12
 """Pixels a copy is moved by when it is pasted into the image it comes from."""
@@ -70,6 +69,8 @@ class Workspace(QObject):
     """tuple of `Suggestion`, best first, for the open draft or the selected annotation."""
     model_changed = Signal(object)
     """The `SegmenterSpec` in use."""
+    clipboard_changed = Signal()
+    """Objects were copied."""
     name_wanted = Signal()
     """The user accepted an object while there is no class yet: ask for a name, without a dialog."""
     reported = Signal(object)
@@ -608,6 +609,15 @@ class Workspace(QObject):
         """Select everything that is neither hidden nor locked."""
         self.select(a.id for a in self.annotations if not a.hidden and not a.locked)
 
+    def select_step(self, step: int) -> None:
+        """Select the next (1) or previous (-1) object, bottom layer first."""
+        walk = [a.id for a in self.annotations if not a.hidden]
+        if not walk:
+            return
+        places = [place for place, number in enumerate(walk) if number in self._selection]
+        start = (places[-1] if step > 0 else places[0]) if places else (-1 if step > 0 else 0)
+        self.select((walk[(start + step) % len(walk)],))
+
     def _follow_annotations(self, key: str) -> None:
         if key == self._key:
             present = {a.id for a in self.annotations}
@@ -708,12 +718,18 @@ class Workspace(QObject):
         """Remember the selected annotations."""
         if self.selected:
             self._clipboard = self.selected
+            self.clipboard_changed.emit()
             self.noticed.emit(f"Copied {self._count()}.")
 
     def cut(self) -> None:
         """Remember the selected annotations and delete them."""
         self.copy()
         self.delete_selected()
+
+    @property
+    def can_paste(self) -> bool:
+        """Whether anything was copied."""
+        return bool(self._clipboard)
 
     def paste(self) -> None:
         """Insert copies, in place in another image, a little aside in the same one."""

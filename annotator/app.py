@@ -1,0 +1,115 @@
+"""The composition root of the window: the only file that knows every class."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from annotator import cli
+
+if TYPE_CHECKING:
+    from PySide6.QtWidgets import QApplication
+
+    from annotator.main_window import MainWindow
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run Annotator.
+
+    Args:
+        arguments: the command line without the program's name; None for the real one.
+
+    Returns:
+        The exit code: 0 after a normal end, 1 when the offscreen session failed.
+
+    Raises:
+        SystemExit: after --help and --version (0) and for bad arguments (2).
+    """
+    options = cli.parse(sys.argv[1:] if arguments is None else arguments)
+    results = _results_folder(options)
+    if results is not None:
+        os.environ["QT_QPA_PLATFORM"] = "offscreen"
+    application = make_application()
+    window = make_window(application)
+    window.show()
+    if results is not None:
+        return _play(window, results)
+    from PySide6.QtCore import QTimer
+
+    QTimer.singleShot(0, lambda: window.start(_chosen_path(options), options.project_dir))
+    return application.exec()
+
+
+def make_application() -> QApplication:
+    """The QApplication, with its name and the handling of Ctrl+C."""
+    from PySide6.QtWidgets import QApplication
+
+    existing = QApplication.instance()
+    application = existing if isinstance(existing, QApplication) else QApplication(sys.argv[:1])
+    application.setApplicationName("annotator")
+    application.setApplicationDisplayName("Annotator")
+    application.setDesktopFileName("annotator")
+    # Everything accepted is in the journal already, so the default action loses nothing.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    return application
+
+
+def make_window(application: QApplication) -> MainWindow:
+    """The main window with its services, not shown yet."""
+    from annotator.main_window import MainWindow
+    from annotator.services.settings import SettingsStore
+    from annotator.services.workspace import Workspace
+    from annotator.ui.theme import apply_theme
+
+    settings = SettingsStore()
+    apply_theme(application, settings.settings.theme)
+    return MainWindow(Workspace(settings), settings)
+
+
+def _chosen_path(options: cli.Options) -> Path | None:
+    if not options.sample:
+        return options.path
+    from annotator.samples import sample_folder
+
+    return sample_folder()
+
+
+def _results_folder(options: cli.Options) -> Path | None:
+    if options.play is not None:
+        options.play.mkdir(parents=True, exist_ok=True)
+        return options.play
+    if options.sample and not has_display():
+        return Path(tempfile.mkdtemp(prefix="annotator-session-"))
+    return None
+
+
+def has_display() -> bool:
+    """Whether a window can be shown to a person."""
+    if os.environ.get("QT_QPA_PLATFORM", "") in ("offscreen", "minimal"):
+        return False
+    if not sys.platform.startswith("linux"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _play(window: MainWindow, results: Path) -> int:
+    from annotator.core.errors import UserError
+    from annotator.samples import sample_folder
+    from annotator.session import play
+
+    write = sys.stdout.write
+    write("No display: playing a labelling session offscreen.\n")
+    try:
+        window.start(sample_folder(results), None)
+        coco, screenshot = play(window, results)
+    except UserError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    finally:
+        window.close()
+    write(f"COCO file:  {coco}\nScreenshot: {screenshot}\n")
+    return 0

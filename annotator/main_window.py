@@ -1,0 +1,551 @@
+"""The main window: docks, menus and which command calls what. No logic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QByteArray, QMimeData, Qt, QUrl
+from PySide6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import (
+    QDockWidget,
+    QFileDialog,
+    QMainWindow,
+    QMenu,
+    QMessageBox,
+    QStackedWidget,
+    QToolBar,
+    QVBoxLayout,
+    QWidget,
+)
+
+from annotator import __version__
+from annotator.actions import (
+    TOOLBAR,
+    apply_bindings,
+    build_actions,
+    build_menus,
+    set_enabled,
+    show_names,
+)
+from annotator.core.errors import UserError
+from annotator.keymaps import bindings
+from annotator.ui.adjust_panel import AdjustPanel
+from annotator.ui.annotation_list import AnnotationList
+from annotator.ui.attributes_editor import AttributesEditor
+from annotator.ui.canvas import Canvas
+from annotator.ui.icons import icon
+from annotator.ui.image_list import ImageList
+from annotator.ui.key_guard import KeyGuard
+from annotator.ui.label_panel import LabelPanel
+from annotator.ui.message_bar import MessageBar
+from annotator.ui.status_bar import StatusBar
+from annotator.ui.welcome import WelcomePage
+
+if TYPE_CHECKING:
+    from annotator.services.document import Document
+    from annotator.services.settings import Settings, SettingsStore
+    from annotator.services.workspace import Workspace
+
+TOGGLES = {
+    "view.hover_preview": "hover_preview",
+    "view.crosshair": "crosshair",
+    "view.pixel_grid": "pixel_grid",
+}
+"""Checkable commands that are settings."""
+
+
+class MainWindow(QMainWindow):
+    """Everything on screen.
+
+    Args:
+        workspace: what is open; closed together with the window.
+        settings: the user's preferences.
+    """
+
+    def __init__(self, workspace: Workspace, settings: SettingsStore) -> None:
+        super().__init__()
+        self.workspace = workspace
+        self.settings = settings
+        workspace.setParent(self)
+        self.setWindowTitle("Annotator")
+        self.setAcceptDrops(True)
+        self.canvas = Canvas(workspace, settings)
+        self.messages = MessageBar()
+        self.welcome = WelcomePage()
+        self._build_centre()
+        self._build_docks()
+        self.setStatusBar(StatusBar(workspace))
+        current = settings.settings
+        self.actions_by_id = build_actions(
+            self, self.run, bindings(current.keymap, current.key_overrides), icon
+        )
+        self.menus = build_menus(self.menuBar(), self.actions_by_id)
+        self._build_toolbar()
+        self._handlers = self._make_handlers()
+        self._guard = KeyGuard(self, self.actions_by_id)
+        self._wire()
+        self._restore_layout()
+        self._follow_settings(current)
+        self._refresh()
+
+    # --- Building ---
+
+    def _build_centre(self) -> None:
+        work = QWidget()
+        column = QVBoxLayout(work)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.canvas)
+        self._pages = QStackedWidget()
+        self._pages.addWidget(self.welcome)
+        self._pages.addWidget(work)
+        centre = QWidget()
+        outer = QVBoxLayout(centre)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.setSpacing(0)
+        outer.addWidget(self.messages)
+        outer.addWidget(self._pages, 1)
+        self.setCentralWidget(centre)
+
+    def _build_docks(self) -> None:
+        self.image_list = ImageList(self.workspace)
+        self.label_panel = LabelPanel(self.workspace)
+        self.annotation_list = AnnotationList(self.workspace)
+        self.attributes = AttributesEditor(self.workspace)
+        self.adjust = AdjustPanel(self.canvas)
+        left, right = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
+        self.docks = {
+            "view.images_panel": self._dock("Images", self.image_list, left),
+            "view.names_panel": self._dock("Names", self.label_panel, right),
+            "view.objects_panel": self._dock("Objects", self.annotation_list, right),
+            "edit.attributes": self._dock("Attributes", self.attributes, right),
+            "view.adjust": self._dock("Brightness and contrast", self.adjust, left),
+        }
+        self.docks["edit.attributes"].hide()
+        self.docks["view.adjust"].hide()
+
+    def _dock(self, title: str, widget: QWidget, area: Qt.DockWidgetArea) -> QDockWidget:
+        dock = QDockWidget(title, self)
+        dock.setObjectName(title)
+        dock.setWidget(widget)
+        self.addDockWidget(area, dock)
+        return dock
+
+    def _build_toolbar(self) -> None:
+        bar = QToolBar("Tools", self)
+        bar.setObjectName("Tools")
+        bar.setMovable(False)
+        bar.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
+        for command_id in TOOLBAR:
+            if command_id:
+                bar.addAction(self.actions_by_id[command_id])
+            else:
+                bar.addSeparator()
+        self.addToolBar(Qt.ToolBarArea.TopToolBarArea, bar)
+
+    def _make_handlers(self) -> dict[str, Callable[[], object]]:
+        workspace, canvas = self.workspace, self.canvas
+        handlers: dict[str, Callable[[], object]] = {
+            "file.open_folder": self.choose_folder,
+            "file.import_coco": self._choose_coco,
+            "file.save": self._save,
+            "file.show_coco": self._show_coco,
+            "file.settings": self._show_settings,
+            "file.quit": self.close,
+            "edit.undo": lambda: canvas.undo() or workspace.undo(),
+            "edit.redo": workspace.redo,
+            "edit.cut": workspace.cut,
+            "edit.copy": workspace.copy,
+            "edit.paste": workspace.paste,
+            "edit.duplicate": workspace.duplicate,
+            "edit.delete": workspace.delete_selected,
+            "edit.select_all": workspace.select_all,
+            "edit.select_none": lambda: workspace.select(()),
+            "edit.select_next": partial(workspace.select_step, 1),
+            "edit.select_previous": partial(workspace.select_step, -1),
+            "edit.rename": self.label_panel.focus_search,
+            "edit.attributes": partial(self._show_dock, "edit.attributes"),
+            "edit.crowd": partial(self._toggle_flag, "is_crowd", "edit.crowd"),
+            "edit.lock": partial(self._toggle_flag, "locked", "edit.lock"),
+            "edit.hide": lambda: workspace.set_flag(workspace.selection, "hidden", True),
+            "edit.show_all": lambda: workspace.set_flag(
+                (a.id for a in workspace.annotations), "hidden", False
+            ),
+            "edit.raise": lambda: workspace.restack(workspace.selection, 1, up=True),
+            "edit.lower": lambda: workspace.restack(workspace.selection, 1, up=False),
+            "edit.to_top": lambda: workspace.restack(workspace.selection, None, up=True),
+            "edit.to_bottom": lambda: workspace.restack(workspace.selection, None, up=False),
+            "image.next": partial(workspace.step, 1),
+            "image.previous": partial(workspace.step, -1),
+            "image.next_untouched": workspace.show_next_untouched,
+            "image.first": partial(self._show_end, 0),
+            "image.last": partial(self._show_end, -1),
+            "image.goto": partial(self._open_palette, "images"),
+            "image.filter": self._focus_filter,
+            "image.mark_reviewed": self._toggle_reviewed,
+            "image.reload": workspace.reload,
+            "view.zoom_in": canvas.zoom_in,
+            "view.zoom_out": canvas.zoom_out,
+            "view.fit": canvas.fit,
+            "view.actual": canvas.actual_size,
+            "view.hide_masks": lambda: canvas.set_masks_hidden(self._checked("view.hide_masks")),
+            "view.next_panel": partial(self._focus_panel, 1),
+            "view.previous_panel": partial(self._focus_panel, -1),
+            "view.full_screen": self._toggle_full_screen,
+            "prompt.accept": canvas.accept,
+            "prompt.clear": canvas.escape,
+            "prompt.take_back": canvas.take_back,
+            "prompt.next_candidate": partial(workspace.cycle_candidate, 1),
+            "prompt.previous_candidate": partial(workspace.cycle_candidate, -1),
+            "class.search": self._focus_names,
+            "class.new": self._focus_names,
+            "help.shortcuts": self._show_shortcuts,
+            "help.command_palette": partial(self._open_palette, "commands"),
+            "help.about": self._show_about,
+        }
+        for tool in ("smart", "box", "polygon", "select", "pan"):
+            handlers[f"tool.{tool}"] = partial(workspace.set_tool, tool)
+        for digit in range(1, 10):
+            handlers[f"class.{digit}"] = partial(self._choose_digit, digit)
+        for digit in range(1, 6):
+            handlers[f"suggestion.{digit}"] = partial(self._choose_suggestion, digit)
+        for theme in ("system", "light", "dark"):
+            handlers[f"view.theme_{theme}"] = partial(self.settings.update, theme=theme)
+        for command_id, name in TOGGLES.items():
+            handlers[command_id] = partial(self._toggle_setting, command_id, name)
+        for command_id in (
+            "view.images_panel",
+            "view.names_panel",
+            "view.objects_panel",
+            "view.adjust",
+        ):
+            handlers[command_id] = partial(self._toggle_dock, command_id)
+        return handlers
+
+    def _wire(self) -> None:
+        workspace = self.workspace
+        workspace.project_opened.connect(self._follow_project)
+        workspace.project_closed.connect(self._show_welcome)
+        workspace.image_shown.connect(self._show_title)
+        workspace.reported.connect(self.messages.show_error)
+        workspace.name_wanted.connect(self._ask_name)
+        for signal in (
+            workspace.image_ready,
+            workspace.image_shown,
+            workspace.selection_changed,
+            workspace.draft_changed,
+            workspace.candidates_changed,
+            workspace.tool_changed,
+            workspace.clipboard_changed,
+            workspace.suggestions_changed,
+            self.canvas.shape_changed,
+        ):
+            signal.connect(self._refresh)
+        workspace.set_order(self.image_list.neighbour)
+        status = self.statusBar()
+        if isinstance(status, StatusBar):
+            self.canvas.pointer_moved.connect(status.show_pointer)
+            self.canvas.zoom_changed.connect(status.show_zoom)
+        self.canvas.context_menu_requested.connect(self._show_context_menu)
+        self.label_panel.left.connect(self.canvas.setFocus)
+        self.annotation_list.activated.connect(lambda number: self.canvas.center_on((number,)))
+        self.annotation_list.hovered.connect(self.canvas.highlight)
+        self.welcome.open_wanted.connect(self.choose_folder)
+        self.welcome.sample_wanted.connect(self._open_sample)
+        self.welcome.folder_chosen.connect(lambda folder: self.open_path(Path(folder)))
+        self.settings.changed.connect(self._follow_settings)
+        self.settings.reported.connect(self.messages.show_error)
+        self.menus["file.open_recent"].aboutToShow.connect(self._fill_recent)
+        for command_id, dock in self.docks.items():
+            dock.visibilityChanged.connect(partial(self._follow_dock, command_id))
+
+    def _restore_layout(self) -> None:
+        current = self.settings.settings
+        if not (current.geometry and self.restoreGeometry(QByteArray(current.geometry))):
+            self.resize(1360, 860)
+        if not (current.window_state and self.restoreState(QByteArray(current.window_state))):
+            em = self.fontMetrics().height()
+            left, right = self.docks["view.images_panel"], self.docks["view.names_panel"]
+            self.resizeDocks([left, right], [16 * em, 17 * em], Qt.Orientation.Horizontal)
+
+    # --- Commands ---
+
+    def run(self, command_id: str) -> None:
+        """Carry out a command; what the user can act on is shown in the message bar."""
+        try:
+            self._handlers[command_id]()
+        except UserError as error:
+            self.messages.show_error(error)
+        self._refresh()
+
+    def start(self, path: Path | None, project_dir: Path | None) -> None:
+        """Open what the command line named, or the last folder, or the welcome page."""
+        recent = self.settings.settings.recent_folders
+        if path is None and self.settings.settings.reopen_last and recent:
+            path = Path(recent[0]) if Path(recent[0]).is_dir() else None
+        if path is None:
+            self._show_welcome()
+        else:
+            self.open_path(path, project_dir)
+
+    def open_path(self, path: Path, project_dir: Path | None = None) -> None:
+        """Open a folder or an image, or say why not."""
+        try:
+            self.workspace.open_path(path, project_dir)
+        except UserError as error:
+            self.messages.show_error(error)
+
+    def choose_folder(self) -> None:
+        """Ask for a folder and open it."""
+        recent = self.settings.settings.recent_folders
+        folder = QFileDialog.getExistingDirectory(
+            self, "Open a folder of images", recent[0] if recent else ""
+        )
+        if folder:
+            self.open_path(Path(folder))
+
+    def _open_sample(self) -> None:
+        from annotator.samples import sample_folder
+
+        self.open_path(sample_folder())
+
+    def _choose_coco(self) -> None:
+        name, _ = QFileDialog.getOpenFileName(self, "Import COCO", "", "COCO (*.json)")
+        if name:
+            self.workspace.import_coco(Path(name))
+
+    def _save(self) -> None:
+        if self.workspace.document is not None:
+            self.workspace.document.save()
+
+    def _show_coco(self) -> None:
+        if self.workspace.document is not None:
+            self.workspace.document.save()
+            folder = self.workspace.document.coco_path.parent
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
+
+    def _show_settings(self) -> None:
+        from annotator.ui.settings_dialog import SettingsDialog
+
+        SettingsDialog(self.settings, self.actions_by_id, self).show()
+
+    def _show_shortcuts(self) -> None:
+        from annotator.ui.shortcut_sheet import ShortcutSheet
+
+        ShortcutSheet(self.settings, self).show()
+
+    def _open_palette(self, what: str) -> None:
+        from annotator.ui.command_palette import CommandPalette
+
+        CommandPalette(self.actions_by_id, self).show()
+
+    def _show_about(self) -> None:
+        QMessageBox.about(
+            self,
+            "About Annotator",
+            f"<h3>Annotator {__version__}</h3>"
+            "<p>Click objects, get exact masks and ranked names, keep them as COCO.</p>"
+            f"<p>Model in use: {self.workspace.assistant.model.title}</p>"
+            "<p>Licence: Apache-2.0. Models you download have licences of their own.</p>",
+        )
+
+    def _toggle_flag(self, flag: str, command_id: str) -> None:
+        self.workspace.set_flag(self.workspace.selection, flag, self._checked(command_id))
+
+    def _checked(self, command_id: str) -> bool:
+        return self.actions_by_id[command_id].isChecked()
+
+    def _toggle_setting(self, command_id: str, name: str) -> None:
+        self.settings.update(**{name: self._checked(command_id)})
+
+    def _toggle_dock(self, command_id: str) -> None:
+        self.docks[command_id].setVisible(self._checked(command_id))
+
+    def _show_dock(self, command_id: str) -> None:
+        self.docks[command_id].show()
+        self.docks[command_id].raise_()
+        widget = self.docks[command_id].widget()
+        if widget is not None:
+            widget.setFocus(Qt.FocusReason.ShortcutFocusReason)
+
+    def _follow_dock(self, command_id: str, _: bool) -> None:
+        action = self.actions_by_id[command_id]
+        if action.isCheckable():
+            action.setChecked(not self.docks[command_id].isHidden())
+
+    def _toggle_reviewed(self) -> None:
+        self.workspace.set_reviewed(self._checked("image.mark_reviewed"))
+
+    def _toggle_full_screen(self) -> None:
+        self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
+
+    def _show_end(self, place: int) -> None:
+        keys = self.image_list.visible_keys()
+        if keys:
+            self.workspace.show(keys[place])
+
+    def _focus_filter(self) -> None:
+        self.docks["view.images_panel"].show()
+        self.image_list.focus_filter()
+
+    def _focus_names(self) -> None:
+        self.docks["view.names_panel"].show()
+        self.label_panel.focus_search()
+
+    def _ask_name(self) -> None:
+        self._focus_names()
+        self.workspace.noticed.emit("Type a name for this object and press Enter.")
+
+    def _focus_panel(self, step: int) -> None:
+        stops: list[QWidget] = [
+            self.canvas,
+            self.image_list,
+            self.label_panel,
+            self.annotation_list,
+        ]
+        seen = [widget for widget in stops if widget.isVisible()]
+        focus = self.focusWidget()
+        place = next(
+            (
+                i
+                for i, widget in enumerate(seen)
+                if focus and (widget is focus or widget.isAncestorOf(focus))
+            ),
+            0,
+        )
+        if seen:
+            seen[(place + step) % len(seen)].setFocus(Qt.FocusReason.TabFocusReason)
+
+    def _choose_digit(self, digit: int) -> None:
+        category_id = self.label_panel.category_for_digit(digit)
+        if category_id is not None:
+            self.workspace.choose_category(category_id)
+
+    def _choose_suggestion(self, digit: int) -> None:
+        name = self.label_panel.suggestion_at(digit)
+        if name is not None:
+            self.workspace.choose_name(name)
+
+    # --- Following the workspace ---
+
+    def _follow_project(self, document: Document) -> None:
+        self._pages.setCurrentIndex(1)
+        self.setWindowTitle(f"{document.folder.name} — Annotator")
+        status = self.statusBar()
+        if isinstance(status, StatusBar):
+            document.save_state_changed.connect(status.show_saving)
+            status.show_saving(document.save_state)
+        for signal in (
+            document.annotations_changed,
+            document.record_changed,
+            document.categories_changed,
+        ):
+            signal.connect(self._refresh)
+        self._refresh()
+        self.canvas.setFocus()
+
+    def _show_welcome(self) -> None:
+        self.setWindowTitle("Annotator")
+        self.welcome.show_recent(self.settings.settings.recent_folders)
+        self._pages.setCurrentIndex(0)
+        self._refresh()
+
+    def _show_title(self, key: str) -> None:
+        document = self.workspace.document
+        if document is not None:
+            self.setWindowTitle(f"{key} — {document.folder.name} — Annotator")
+
+    def _follow_settings(self, current: Settings) -> None:
+        apply_bindings(self.actions_by_id, bindings(current.keymap, current.key_overrides))
+        for command_id, name in TOGGLES.items():
+            self.actions_by_id[command_id].setChecked(bool(getattr(current, name)))
+        self.actions_by_id[f"view.theme_{current.theme}"].setChecked(True)
+
+    def _refresh(self, *_: object) -> None:
+        """Switch commands on and off, and check marks with them."""
+        workspace, actions = self.workspace, self.actions_by_id
+        document, key = workspace.document, workspace.key
+        busy_shape = self.canvas.drawing
+        prompt = bool(workspace.draft) or busy_shape
+        set_enabled(
+            actions,
+            {
+                "project": document is not None,
+                "image": workspace.image is not None,
+                "prompt": prompt,
+                "candidate": bool(workspace.draft.prompt) or busy_shape,
+                "candidates": len(workspace.candidates) > 1,
+                "suggestions": bool(self.label_panel.suggestion_at(1)),
+                "selection": bool(workspace.selection) and not prompt,
+                "objects": bool(workspace.annotations),
+                "clipboard": workspace.can_paste,
+                "undo": prompt or bool(document and key and document.undo_text(key)),
+                "redo": bool(document and key and document.redo_text(key)),
+            },
+        )
+        actions[f"tool.{workspace.tool}"].setChecked(True)
+        chosen = workspace.selected
+        actions["edit.crowd"].setChecked(bool(chosen) and all(a.is_crowd for a in chosen))
+        actions["edit.lock"].setChecked(bool(chosen) and all(a.locked for a in chosen))
+        if document is not None and key is not None:
+            actions["image.mark_reviewed"].setChecked(document.record(key).reviewed)
+            show_names(actions, "class", [c.name for c in document.categories()[:9]])
+            self._show_step_texts(document, key, prompt)
+
+    def _show_step_texts(self, document: Document, key: str, prompt: bool) -> None:
+        undo = "last point" if prompt else document.undo_text(key)
+        for command_id, verb, text in (
+            ("edit.undo", "Undo", undo),
+            ("edit.redo", "Redo", document.redo_text(key)),
+        ):
+            self.actions_by_id[command_id].setText(f"{verb} {text}" if text else verb)
+
+    def _fill_recent(self) -> None:
+        menu = self.menus["file.open_recent"]
+        menu.clear()
+        for folder in self.settings.settings.recent_folders:
+            menu.addAction(folder.replace("&", "&&")).triggered.connect(
+                partial(self.open_path, Path(folder))
+            )
+        if not self.settings.settings.recent_folders:
+            menu.addAction("No folder opened yet").setEnabled(False)
+
+    def _show_context_menu(self, position: object, annotation_id: object) -> None:
+        menu = QMenu(self)
+        for command_id in (
+            "edit.rename", "edit.attributes", "", "edit.cut", "edit.copy", "edit.paste",
+            "edit.duplicate", "edit.delete", "", "edit.raise", "edit.lower", "edit.to_top",
+            "edit.to_bottom", "", "edit.crowd", "edit.lock", "edit.hide", "edit.show_all",
+        ):  # fmt: skip
+            menu.addAction(self.actions_by_id[command_id]) if command_id else menu.addSeparator()
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.popup(position)  # type: ignore[arg-type]
+
+    # --- Qt events ---
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Finish what was accepted, save, end the threads."""
+        self.settings.update(
+            geometry=self.saveGeometry().data(), window_state=self.saveState().data()
+        )
+        self.settings.save()
+        self.workspace.close()
+        event.accept()
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Take folders, images and COCO files."""
+        if _dropped(event.mimeData()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Open what was dropped."""
+        for path in _dropped(event.mimeData()):
+            self.open_path(path)
+        event.acceptProposedAction()
+
+
+def _dropped(data: QMimeData) -> list[Path]:
+    return [Path(url.toLocalFile()) for url in data.urls() if url.isLocalFile()]

@@ -1,0 +1,96 @@
+"""The line at the bottom: where the pointer is, what the model does, whether the work is safe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QPointF, Qt
+from PySide6.QtWidgets import QLabel, QStatusBar, QWidget
+
+if TYPE_CHECKING:
+    from annotator.core.images import LoadedImage
+    from annotator.services.document import SaveState
+    from annotator.services.workspace import Workspace
+    from models.api import SegmenterSpec
+
+NOTICE_MS = 6000
+
+
+class StatusBar(QStatusBar):
+    """Follows a workspace.
+
+    Args:
+        workspace: what is open.
+        parent: Qt parent.
+    """
+
+    def __init__(self, workspace: Workspace, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._workspace = workspace
+        self._working = self._field("Model activity", 14)
+        self._size = self._field("Image size", 14)
+        self._pointer = self._field("Pointer position and pixel value", 34)
+        self._zoom = self._field("Zoom", 7)
+        self._model = self._field("Model in use", 20)
+        self._saved = self._field("State of saving", 16)
+        workspace.noticed.connect(lambda text: self.showMessage(text, NOTICE_MS))
+        workspace.working_changed.connect(self._show_working)
+        workspace.image_shown.connect(lambda _: self._size.setText("Loading…"))
+        workspace.image_ready.connect(self._show_size)
+        workspace.image_failed.connect(lambda *_: self._size.setText("Unreadable"))
+        workspace.project_closed.connect(self._clear)
+        workspace.model_changed.connect(self.show_model)
+        self.show_model(workspace.assistant.model)
+
+    def _field(self, meaning: str, characters: int) -> QLabel:
+        label = QLabel(self)
+        label.setAccessibleName(meaning)
+        label.setToolTip(meaning)
+        label.setTextFormat(Qt.TextFormat.PlainText)
+        label.setMinimumWidth(self.fontMetrics().averageCharWidth() * characters)
+        self.addPermanentWidget(label)
+        return label
+
+    def show_pointer(self, position: QPointF | None) -> None:
+        """Show the image position and pixel value under the pointer."""
+        image = self._workspace.image
+        if position is None or image is None:
+            self._pointer.setText("")
+            return
+        x, y = int(position.x()), int(position.y())
+        inside = 0 <= position.x() < image.width and 0 <= position.y() < image.height
+        value = image.value_text(x, y) if inside else ""
+        self._pointer.setText(f"x {x}  y {y}   {value}")
+
+    def show_zoom(self, zoom: float) -> None:
+        """Show the zoom, 1.0 meaning one image pixel per screen pixel."""
+        percent = zoom * 100
+        self._zoom.setText(f"{percent:.0f} %" if percent >= 10 else f"{percent:.1f} %")
+
+    def show_model(self, spec: SegmenterSpec) -> None:
+        """Name the model honestly."""
+        self._model.setText(spec.title)
+        self._model.setToolTip(f"{spec.summary}\nVersion {spec.version}, {spec.licence}")
+
+    def show_saving(self, state: SaveState) -> None:
+        """Say whether everything accepted is safe."""
+        if state.error is not None:
+            self._saved.setText("⚠ Not saved, retrying")
+            self._saved.setToolTip(str(state.error))
+            return
+        if state.pending:
+            self._saved.setText("Saving…")
+        else:
+            self._saved.setText("Saved · COCO follows" if state.coco_pending else "✓ Saved")
+        self._saved.setToolTip("Every accepted object is in the journal; the COCO file follows.")
+
+    def _show_working(self, working: bool) -> None:
+        self._working.setText("● Segmenting…" if working else "")
+
+    def _show_size(self, image: LoadedImage) -> None:
+        depth = "" if image.bit_depth == 8 else f", {image.bit_depth} bit"
+        self._size.setText(f"{image.width} × {image.height}{depth}")
+
+    def _clear(self) -> None:
+        for label in (self._size, self._pointer, self._saved, self._working):
+            label.setText("")
