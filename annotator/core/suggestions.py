@@ -1,0 +1,196 @@
+"""Ranked names for one object, from what this project has named so far.
+
+Two memories are asked: which named objects look like this one, and which names are in use at all.
+Both give a `Ranking`; `blend` joins them, and joins rankings of other origin (text models) too.
+Has numpy at its top: import it inside functions.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annotator.core.annotation import Category
+from models.api import Suggestion
+
+Ranking = tuple[Suggestion, ...]
+"""Names with scores that sum to at most 1, best first."""
+_Scores = Mapping[str, float]
+
+NEIGHBOURS = 40
+"""How many of the most similar named objects vote."""
+TEMPERATURE = 0.06
+"""Cosine similarity that divides a neighbour's vote by e."""
+LOOKS_WEIGHT = 0.8
+"""What looks count against use once plenty of objects are named."""
+LOOKS_EVIDENCE = 4.0
+"""Number of named objects at which looks count half of that."""
+FADING = 200.0
+"""Named objects after which a neighbour's vote has lost half of what age takes from it."""
+OLD_VOTE = 0.6
+"""What is left of the vote of a very old neighbour."""
+RECENT = 12.0
+"""Named objects after which a use counts half as recent."""
+RECENT_SHARE = 0.5
+"""Share of recent uses against all uses in the ranking by use."""
+UNUSED_SCORE = 0.02
+"""The most a name gets that nobody has used yet."""
+
+
+def rank(
+    categories: Sequence[Category],
+    ids: NDArray[np.int64],
+    category_ids: NDArray[np.int64],
+    vectors: NDArray[np.float32],
+    query: NDArray[np.float32] | None,
+    without: int | None = None,
+    limit: int = 5,
+) -> Ranking:
+    """The best names for one object, best first; the scores sum to at most 1.
+
+    Args:
+        categories: the classes of the project, in their order; only their names are returned.
+        ids: (n,) annotation ids of the named objects, oldest first.
+        category_ids: (n,) their `Category.id`; rows of other classes are ignored.
+        vectors: (n, d) what they look like; rows that are not finite count as uses only.
+        query: (d,) what the object in question looks like. None, or a vector that cannot be
+            compared (other length, not finite, zero), ranks by use alone.
+        without: id of an annotation to leave out, the one being asked about.
+        limit: the most names to return.
+    """
+    places = _places(categories, category_ids)
+    if without is not None:
+        places = np.where(ids == without, -1, places)
+    names = [category.name for category in categories]
+    by_use = _by_use(names, places)
+    if not by_use:
+        return _unused(names, 1.0)[:limit]
+    by_looks = _by_looks(names, places, vectors, query)
+    count = int(np.count_nonzero(places >= 0))
+    trust = LOOKS_WEIGHT * count / (count + LOOKS_EVIDENCE) if by_looks else 0.0
+    scores = _mixed((by_looks, by_use), (trust, 1.0 - trust))
+    used = _best(scores, limit)
+    if len(used) >= limit:
+        return used
+    rest = _unused([name for name in names if name not in scores], used[-1].score)
+    room = 1.0 - UNUSED_SCORE
+    scaled = tuple(Suggestion(s.name, s.score * room) for s in used) if rest else used
+    return (*scaled, *rest)[:limit]
+
+
+def blend(rankings: Sequence[Ranking], weights: Sequence[float]) -> Ranking:
+    """The weighted mean of several rankings, best first.
+
+    A name that a ranking does not contain has score 0 there. Ties keep the order in which the
+    names are met, so the first ranking decides. Empty rankings still carry their weight: give
+    them 0.
+
+    Args:
+        rankings: any number of rankings.
+        weights: one number of at least 0 per ranking; they need not sum to 1.
+    """
+    scores = _mixed([{s.name: s.score for s in ranking} for ranking in rankings], weights)
+    return _best(scores, len(scores))
+
+
+def _mixed(scores: Sequence[_Scores], weights: Sequence[float]) -> _Scores:
+    total = sum(weights)
+    mixed: dict[str, float] = {}
+    for part, weight in zip(scores, weights, strict=True):
+        share = weight / total if weight > 0 else 0.0
+        if share:
+            for name, score in part.items():
+                mixed[name] = mixed.get(name, 0.0) + score * share
+    return mixed
+
+
+def _best(scores: _Scores, limit: int) -> Ranking:
+    # nsmallest keeps the order of ties, and most names are never shown: only a few become objects.
+    best = heapq.nsmallest(limit, scores.items(), key=lambda item: -item[1])
+    return tuple(Suggestion(name, min(score, 1.0)) for name, score in best)
+
+
+def _places(categories: Sequence[Category], category_ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(n,) position in `categories` of every named object, -1 where the class is not among them."""
+    if not categories:
+        return np.full(category_ids.shape, -1, np.int64)
+    known = np.array([category.id for category in categories], np.int64)
+    order = np.argsort(known)
+    slot = np.minimum(np.searchsorted(known[order], category_ids), known.size - 1)
+    found = order[slot]
+    return np.where(known[found] == category_ids, found, -1)
+
+
+def _by_use(names: Sequence[str], places: NDArray[np.int64]) -> _Scores:
+    """Names by how often and how recently they were given; those never given are missing."""
+    used = places[places >= 0]
+    if not used.size:
+        return {}
+    age = np.arange(used.size - 1, -1, -1)
+    often = np.bincount(used, minlength=len(names)) / used.size
+    recent = np.bincount(used, 0.5 ** (age / RECENT), len(names))
+    scores = (1 - RECENT_SHARE) * often + RECENT_SHARE * recent / recent.sum()
+    return _named(names, scores)
+
+
+def _by_looks(
+    names: Sequence[str],
+    places: NDArray[np.int64],
+    vectors: NDArray[np.float32],
+    query: NDArray[np.float32] | None,
+) -> _Scores:
+    """Names of the most similar objects; empty when there is nothing to compare."""
+    similarity = _cosine(vectors, query)
+    if similarity is None or similarity.size != places.size:
+        return {}
+    similarity = np.where(places >= 0, similarity, -np.inf)
+    nearest = _largest(similarity, NEIGHBOURS)
+    if not nearest.size:
+        return {}
+    close = similarity[nearest]
+    age = places.size - 1 - nearest
+    weight = np.exp((close - close.max()) / TEMPERATURE)
+    weight *= OLD_VOTE + (1 - OLD_VOTE) * 0.5 ** (age / FADING)
+    votes = np.bincount(places[nearest], weight, len(names))
+    return _named(names, votes / votes.sum())
+
+
+def _cosine(
+    vectors: NDArray[np.float32], query: NDArray[np.float32] | None
+) -> NDArray[np.float64] | None:
+    """(n,) cosine, -inf for rows without direction; None when nothing can be compared."""
+    if query is None or query.ndim != 1 or vectors.ndim != 2 or vectors.shape[1] != query.size:
+        return None
+    length = float(np.linalg.norm(query.astype(np.float64)))
+    if not np.isfinite(length) or length <= 0:
+        return None
+    # Damaged vectors may hold anything: they drop out below instead of warning here.
+    with np.errstate(all="ignore"):
+        unit = (query / np.float32(length)).astype(np.float32)
+        sizes = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float32))
+        # einsum, not "@": one thread needs 0.3 ms for 10,000 rows, while the threads of a BLAS
+        # wait up to 20 ms for a processor when a segmenter is busy.
+        similarity = np.einsum("ij,j->i", vectors, unit).astype(np.float64) / sizes
+    return np.where(np.isfinite(similarity), similarity, -np.inf)
+
+
+def _largest(values: NDArray[np.float64], count: int) -> NDArray[np.int64]:
+    """Positions of the `count` largest finite values, in no order."""
+    found = np.arange(values.size)
+    if values.size > count:
+        found = np.argpartition(values, values.size - count)[values.size - count :]
+    return found[np.isfinite(values[found])].astype(np.int64)
+
+
+def _named(names: Sequence[str], scores: NDArray[np.float64]) -> _Scores:
+    """Names with a score above 0, in their order."""
+    return {names[i]: float(scores[i]) for i in np.flatnonzero(scores > 0).tolist()}
+
+
+def _unused(names: Sequence[str], least: float) -> Ranking:
+    """Names nobody has used, in their order, with equal scores below `least`."""
+    score = min(UNUSED_SCORE / len(names), least / 2) if names else 0.0
+    return tuple(Suggestion(name, score) for name in names)
