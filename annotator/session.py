@@ -88,7 +88,7 @@ class Player:
 
     def _key_known(self, key: str) -> bool:
         document = self._workspace.document
-        return document is not None and key in document.keys() and self._workspace.key is not None
+        return document is not None and key in document.keys() and self._workspace.key is not None  # noqa: SIM118
 
     def _image_complete(self) -> bool:
         image = self._workspace.image

@@ -1,0 +1,118 @@
+"""Start-up and memory, as ratios to a bare PySide6 main window, in alternating fresh processes.
+
+python benchmarks/startup.py [--rounds 7]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+BARE = """
+import sys, time
+from PySide6.QtWidgets import QApplication, QMainWindow
+application = QApplication(sys.argv)
+window = QMainWindow()
+window.resize(1360, 860)
+window.show()
+application.processEvents()
+print("shown", time.time())
+"""
+
+REAL = """
+import resource, sys, time
+from pathlib import Path
+from annotator.app import make_application, make_window
+application = make_application()
+window = make_window(application)
+window.show()
+application.processEvents()
+print("shown", time.time())
+window.start(Path(sys.argv[1]), None)
+workspace = window.workspace
+first = complete = None
+prepared = []
+workspace.assistant.prepared.connect(lambda key: prepared.append(key))
+while not prepared:
+    application.processEvents()
+    if first is None and workspace.image is not None:
+        first = time.time()
+    time.sleep(0.001)
+print("first_image", first)
+print("ready", time.time())
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+resident = int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
+print("resident_mb", resident)
+print("peak_mb", peak)
+window.close()
+"""
+
+
+def run(code: str, *arguments: str) -> dict[str, float]:
+    """Milestones of one fresh process: seconds since its start, and megabytes."""
+    started = time.time()
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
+    )
+    values = dict(line.split() for line in done.stdout.splitlines())
+    return {k: float(v) - (0 if k.endswith("_mb") else started) for k, v in values.items()}
+
+
+def make_image(folder: Path, width: int, height: int) -> None:
+    """A noisy photograph-like JPEG."""
+    import cv2
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    small = rng.integers(0, 255, (height // 40, width // 40, 3), dtype=np.uint8)
+    picture = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
+    picture = cv2.add(picture, rng.integers(0, 12, picture.shape, dtype=np.uint8))
+    cv2.imwrite(str(folder / "picture.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 90])
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    rounds = parser.parse_args().rounds
+    with tempfile.TemporaryDirectory() as name:
+        sizes = {"1 MP": (1024, 1024), "12 MP": (4000, 3000)}
+        for title, size in sizes.items():
+            folder = Path(name) / title
+            folder.mkdir()
+            make_image(folder, *size)
+        os.environ["XDG_CONFIG_HOME"] = os.environ["XDG_CACHE_HOME"] = name
+        bare, real = [], {title: [] for title in sizes}
+        run(BARE)
+        for _ in range(rounds):
+            bare.append(run(BARE)["shown"])
+            for title in sizes:
+                real[title].append(run(REAL, str(Path(name) / title)))
+    base = statistics.median(bare)
+    print(f"bare PySide6 main window: {base * 1000:.0f} ms\n")
+    print("| image | window shown | first image | ready to segment | resident | peak |")
+    print("|---|---|---|---|---|---|")
+    for title, runs in real.items():
+        cells = [
+            f"{statistics.median(r[k] for r in runs) * 1000:.0f} ms "
+            f"(x {statistics.median(r[k] for r in runs) / base:.2f})"
+            for k in ("shown", "first_image", "ready")
+        ]
+        cells += [
+            f"{statistics.median(r[k] for r in runs):.0f} MB" for k in ("resident_mb", "peak_mb")
+        ]
+        print(f"| {title} | " + " | ".join(cells) + " |")
+
+
+if __name__ == "__main__":
+    main()
