@@ -85,7 +85,7 @@ class MainWindow(QMainWindow):
         self.menus = build_menus(self.menuBar(), self.actions_by_id)
         self._build_toolbar()
         self._handlers = self._make_handlers()
-        self._guard = KeyGuard(self, self.actions_by_id)
+        self._guard = KeyGuard(self, (self.canvas,))
         self._wire()
         self._restore_layout()
         self._follow_settings(current)
@@ -191,7 +191,9 @@ class MainWindow(QMainWindow):
             "view.zoom_out": canvas.zoom_out,
             "view.fit": canvas.fit,
             "view.actual": canvas.actual_size,
-            "view.hide_masks": lambda: canvas.set_masks_hidden(self._checked("view.hide_masks")),
+            "view.hide_masks": lambda: self._hold(
+                "view.hide_masks", self._checked("view.hide_masks")
+            ),
             "view.next_panel": partial(self._focus_panel, 1),
             "view.previous_panel": partial(self._focus_panel, -1),
             "view.full_screen": self._toggle_full_screen,
@@ -256,6 +258,7 @@ class MainWindow(QMainWindow):
         self.welcome.open_wanted.connect(self.choose_folder)
         self.welcome.sample_wanted.connect(self._open_sample)
         self.welcome.folder_chosen.connect(lambda folder: self.open_path(Path(folder)))
+        self._guard.held_changed.connect(self._hold)
         self.settings.changed.connect(self._follow_settings)
         self.settings.reported.connect(self.messages.show_error)
         self.menus["file.open_recent"].aboutToShow.connect(self._fill_recent)
@@ -351,6 +354,10 @@ class MainWindow(QMainWindow):
             f"<p>Model in use: {self.workspace.assistant.model.title}</p>"
             "<p>Licence: Apache-2.0. Models you download have licences of their own.</p>",
         )
+
+    def _hold(self, command_id: str, held: bool) -> None:
+        if command_id == "view.hide_masks":
+            self.canvas.set_masks_hidden(held)
 
     def _toggle_flag(self, flag: str, command_id: str) -> None:
         self.workspace.set_flag(self.workspace.selection, flag, self._checked(command_id))
@@ -459,7 +466,9 @@ class MainWindow(QMainWindow):
             self.setWindowTitle(f"{key} — {document.folder.name} — Annotator")
 
     def _follow_settings(self, current: Settings) -> None:
-        apply_bindings(self.actions_by_id, bindings(current.keymap, current.key_overrides))
+        keys = bindings(current.keymap, current.key_overrides)
+        apply_bindings(self.actions_by_id, keys)
+        self._guard.set_bindings(keys)
         for command_id, name in TOGGLES.items():
             self.actions_by_id[command_id].setChecked(bool(getattr(current, name)))
         self.actions_by_id[f"view.theme_{current.theme}"].setChecked(True)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotator.core import raster
-from annotator.core.cv import load_cv2
+from annotator.core.cv import cv2
 from annotator.core.mask import Mask
 from models.api import Box, MaskCandidate
 
@@ -42,7 +42,6 @@ def of_candidate(pixels: NDArray[np.uint8], candidate: MaskCandidate) -> View | 
 
 
 def _view(pixels: NDArray[np.uint8], logits: NDArray[np.float32], box: Box) -> View | None:
-    cv2 = load_cv2()
     height, width = pixels.shape[:2]
     inside = box.clipped(width, height)
     x0, y0, x1, y1 = (

@@ -106,6 +106,7 @@ class Workspace(QObject):
         self._loader.failed.connect(self._fail_image)
         self._scan.found.connect(self._add_images)
         self._scan.failed.connect(self.reported)
+        self._scan.skipped.connect(self.reported)
         self.assistant.answered.connect(self._take_answer)
         self.assistant.previewed.connect(self._take_preview)
         self.assistant.failed.connect(self._fail_question)
