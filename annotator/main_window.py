@@ -69,6 +69,8 @@ class MainWindow(QMainWindow):
         super().__init__()
         self.workspace = workspace
         self.settings = settings
+        self.started = False
+        """Whether `start` has done its work."""
         workspace.setParent(self)
         self.setWindowTitle("Annotator")
         self.setAcceptDrops(True)
@@ -293,6 +295,7 @@ class MainWindow(QMainWindow):
             self._show_welcome()
         else:
             self.open_path(path, project_dir)
+        self.started = True
 
     def open_path(self, path: Path, project_dir: Path | None = None) -> None:
         """Open a folder or an image, or say why not."""
