@@ -18,6 +18,8 @@ from annotator.services.task_queue import TaskQueue
 if TYPE_CHECKING:
     from annotator.core.images import LoadedImage
 
+_Source = tuple[str, Path]
+
 MEMORY = 96 << 20
 """Bytes kept by default: a 12-megapixel image (36 MB), one neighbour and two previews."""
 
@@ -42,6 +44,10 @@ class ImageLoader(QObject):
         super().__init__(parent)
         self._cache = _Cache(max_bytes)
         self._ticket = 0
+        self._key = ""
+        self._key_before = ""
+        self._settled = False
+        self._wanted: tuple[_Source, ...] = ()
         self._queues: _Queues | None = None
         self._closed = False
 
@@ -50,35 +56,35 @@ class ImageLoader(QObject):
 
         An image kept in memory is answered in the next turn of the event loop.
         """
-        self._ticket += 1
-        ticket = self._ticket
         if self._closed:
             return
-        kept = self._cache.use(key)
-        if kept is not None:
-            QTimer.singleShot(0, self, lambda: self._answer(ticket, kept))
-            if kept.complete:
-                self._cancel()
-            else:
-                self._complete(ticket, key, path)
+        self._ticket += 1
+        if key != self._key:
+            self._key_before, self._key = self._key, key
+        self._settled, self._wanted = False, ()
+        ticket, source = self._ticket, (key, path)
+        self._cancel()
+        kept = self._cache.use(source)
+        if kept is None:
+            self._preview(ticket, source)
             return
-        self._preview(ticket, key, path)
+        QTimer.singleShot(0, self, lambda: self._answer(ticket, kept))
+        if not kept.complete:
+            self._complete(ticket, source)
 
     def prefetch(self, neighbours: Sequence[tuple[str, Path]]) -> None:
         """Load these (key, path) in the background, the likeliest next one first.
 
-        The first one is loaded completely, of the others the previews (small images have none and
-        are loaded completely), as far as memory allows. Replaces what was being prefetched.
+        Waits until the requested image is complete. The first neighbour is loaded completely, of
+        the others the previews (small images have none and are loaded completely), as far as memory
+        allows. The image the user just came from goes last. Replaces what was being prefetched.
         """
         if self._closed:
             return
-        wanted = tuple(neighbours)
-        cache = self._cache
-
-        def start() -> Iterator[None]:
-            return _prefetch(cache, wanted)
-
-        self._started().ahead.stream("prefetch", start, _ignore, _nothing, _reraise)
+        # A stable sort: the direction of travel is away from where the user was.
+        self._wanted = tuple(sorted(neighbours, key=lambda source: source[0] == self._key_before))
+        if self._settled:
+            self._look_ahead()
 
     def forget(self, key: str) -> None:
         """Drop what is kept of an image, for example because the file has changed."""
@@ -107,53 +113,66 @@ class ImageLoader(QObject):
         if self._queues is not None:
             self._queues.preview.cancel("image")
             self._queues.complete.cancel("image")
+            self._queues.ahead.cancel("neighbours")
 
-    def _preview(self, ticket: int, key: str, path: Path) -> None:
-        queues, cache = self._started(), self._cache
-        queues.complete.cancel("image")
-        queues.ahead.cancel("prefetch")
+    def _preview(self, ticket: int, source: _Source) -> None:
+        cache = self._cache
 
         def work() -> LoadedImage:
             from annotator.core import images
 
-            # The background thread may have finished just this image in the meantime.
-            return cache.get(key) or cache.keep(images.load_preview(key, path))
+            # Prefetching may have finished just this image in the meantime.
+            return cache.get(source) or cache.keep(source, images.load_preview(*source))
 
         def done(image: LoadedImage) -> None:
             if ticket == self._ticket and not image.complete:
-                self._complete(ticket, key, path)
+                self._complete(ticket, source)
             self._answer(ticket, image)
 
-        queues.preview.submit("image", work, done, lambda error: self._fail(ticket, key, error))
+        self._started().preview.submit("image", work, done, lambda e: self._fail(ticket, e))
 
-    def _complete(self, ticket: int, key: str, path: Path) -> None:
-        queues, cache = self._started(), self._cache
-        queues.preview.cancel("image")
+    def _complete(self, ticket: int, source: _Source) -> None:
+        cache = self._cache
 
         def work() -> LoadedImage:
             from annotator.core import images
 
-            kept = cache.get(key)
+            kept = cache.get(source)
             if kept is not None and kept.complete:
                 return kept
-            return cache.keep(images.load(key, path))
+            return cache.keep(source, images.load(*source))
 
-        queues.complete.submit(
-            "image",
-            work,
-            lambda image: self._answer(ticket, image),
-            lambda error: self._fail(ticket, key, error),
-        )
+        def done(image: LoadedImage) -> None:
+            self._answer(ticket, image)
+
+        self._started().complete.submit("image", work, done, lambda e: self._fail(ticket, e))
+
+    def _look_ahead(self) -> None:
+        cache, wanted = self._cache, self._wanted
+        if wanted:
+            self._started().ahead.stream(
+                "neighbours", lambda: _prefetch(cache, wanted), _ignore, _nothing, _reraise
+            )
 
     def _answer(self, ticket: int, image: LoadedImage) -> None:
-        if ticket == self._ticket:
-            self.loaded.emit(image)
+        if ticket != self._ticket:
+            return
+        self.loaded.emit(image)
+        if image.complete:
+            self._settle(ticket)
 
-    def _fail(self, ticket: int, key: str, error: Exception) -> None:
+    def _fail(self, ticket: int, error: Exception) -> None:
         if not isinstance(error, UserError):
             raise error
         if ticket == self._ticket:
-            self.failed.emit(key, error)
+            self.failed.emit(self._key, error)
+            self._settle(ticket)
+
+    def _settle(self, ticket: int) -> None:
+        """Look ahead, unless a slot has just asked for another image."""
+        if ticket == self._ticket:
+            self._settled = True
+            self._look_ahead()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,92 +183,98 @@ class _Queues:
 
 
 class _Cache:
-    """Images by key, bounded in bytes, least recently used out first; for several threads."""
+    """Images by key and path, bounded in bytes, least recently used out first; for all threads.
+
+    The path belongs to the name: two projects may both have an "a.jpg".
+    """
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._images: OrderedDict[str, LoadedImage] = OrderedDict()
-        self._current = ""
+        self._images: OrderedDict[_Source, LoadedImage] = OrderedDict()
+        self._current: _Source | None = None
         self._lock = threading.Lock()
 
-    def get(self, key: str) -> LoadedImage | None:
-        """The image kept under a key, which thereby goes out last."""
+    def get(self, source: _Source) -> LoadedImage | None:
+        """The image kept, which thereby goes out last."""
         with self._lock:
-            image = self._images.get(key)
+            image = self._images.get(source)
             if image is not None:
-                self._images.move_to_end(key)
+                self._images.move_to_end(source)
             return image
 
-    def use(self, key: str) -> LoadedImage | None:
-        """The same, and the image with this key is the current one from now on."""
+    def use(self, source: _Source) -> LoadedImage | None:
+        """The same, and this is the current image from now on."""
         with self._lock:
-            self._current = key
-        return self.get(key)
+            self._current = source
+        return self.get(source)
 
-    def keep(self, image: LoadedImage) -> LoadedImage:
+    def keep(self, source: _Source, image: LoadedImage) -> LoadedImage:
         """Keep an image, dropping older ones; never a preview in place of the complete image.
 
         An image that would push out the current one is not kept, unless it is the current one.
         """
         with self._lock:
-            known = self._images.get(image.key)
+            known = self._images.get(source)
             if known is not None and known.complete and not image.complete:
                 return known
-            self._images.pop(image.key, None)
-            if self._make_room(image.nbytes, image.key):
-                self._images[image.key] = image
+            self._images.pop(source, None)
+            if self._make_room(image.nbytes) or source == self._current:
+                self._images[source] = image
         return image
 
     def spare(self) -> int:
         """Bytes that fit beside the complete current image."""
         with self._lock:
-            current = self._images.get(self._current)
+            current = None if self._current is None else self._images.get(self._current)
             return self._max_bytes - (0 if current is None else current.full_nbytes)
 
     def drop(self, key: str) -> None:
+        """Forget an image of this key."""
         with self._lock:
-            self._images.pop(key, None)
+            for source in [source for source in self._images if source[0] == key]:
+                del self._images[source]
 
     def clear(self) -> None:
+        """Forget all images."""
         with self._lock:
             self._images.clear()
 
-    def _make_room(self, nbytes: int, key: str) -> bool:
+    def _make_room(self, nbytes: int) -> bool:
         used = sum(image.nbytes for image in self._images.values())
         for old in list(self._images):
             if used + nbytes <= self._max_bytes:
-                return True
+                break
             if old != self._current:
                 used -= self._images.pop(old).nbytes
-        return used + nbytes <= self._max_bytes or key == self._current
+        return used + nbytes <= self._max_bytes
 
 
-def _prefetch(cache: _Cache, wanted: Sequence[tuple[str, Path]]) -> Iterator[None]:
+def _prefetch(cache: _Cache, wanted: Sequence[_Source]) -> Iterator[None]:
     """Previews (or complete small images) in order, then the complete image of the first."""
     from annotator.core import images
 
     lower_priority()
     spare, promoted = cache.spare(), None
-    for position, (key, path) in enumerate(wanted):
-        image = cache.get(key)
+    for position, source in enumerate(wanted):
+        image = cache.get(source)
         if image is None:
             try:
-                info = images.probe(path)
+                info = images.probe(source[1])
                 if not images.pays_preview(info) and info.nbytes > spare:
                     continue
-                image = cache.keep(images.load_preview(key, path))
+                image = cache.keep(source, images.load_preview(*source))
             except UserError:
                 continue  # told when a person opens it
         spare -= image.nbytes
         if position == 0 and not image.complete and image.full_nbytes <= spare:
             spare -= image.full_nbytes
-            promoted = (key, path)
+            promoted = source
         if spare <= 0:
             break
         yield
     if promoted is not None:
         try:
-            cache.keep(images.load(*promoted))
+            cache.keep(promoted, images.load(*promoted))
         except UserError:
             return
 
