@@ -1,0 +1,543 @@
+"""Commands are data: one frozen table, and the few functions that turn it into Qt actions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from PySide6.QtGui import QAction, QActionGroup, QIcon, QKeySequence
+from PySide6.QtWidgets import QMenu, QMenuBar, QWidget
+
+Bindings = Mapping[str, tuple[str, ...]]
+"""Command id to its key sequences in portable text, the one shown in menus first."""
+
+CONDITIONS: Mapping[str, str] = {
+    "project": "a folder is open",
+    "image": "an image is shown",
+    "prompt": "a prompt or an unfinished shape is open",
+    "candidate": "there is something to accept",
+    "candidates": "there are several candidates to choose from",
+    "suggestions": "there are suggested names",
+    "selection": "objects are selected (never together with a prompt)",
+    "objects": "the image has objects",
+    "clipboard": "objects were copied",
+    "undo": "there is a step, or a point of the prompt, to take back",
+    "redo": "there is a step to do again",
+}
+"""Names used in `Command.enabled` and what they mean."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One thing the user can do.
+
+    Attributes:
+        id: "area.verb"; stable, used in settings and key maps.
+        text: what menus and the command palette say; "…" at the end when more is asked.
+        shortcuts: the standard key sequences in portable text, the main one first.
+        icon: name of a drawing in resources/icons, or "".
+        menu: path of the menu, for example "View/Theme"; "" for none.
+        separator_before: whether a line sets it off in its menu.
+        enabled: a name in `CONDITIONS`, or "" for always.
+        checkable: whether it can be on.
+        group: commands of one group exclude each other (exactly one is on); "" for none.
+        submenu: opens a menu filled at run time.
+        held: acts while its key is down (see `annotator.ui.key_guard`).
+        repeats: whether holding the key down repeats it.
+        hint: one sentence for tooltips, the shortcut sheet and screen readers.
+    """
+
+    id: str
+    text: str
+    shortcuts: tuple[str, ...] = ()
+    icon: str = ""
+    menu: str = ""
+    separator_before: bool = False
+    enabled: str = ""
+    checkable: bool = False
+    group: str = ""
+    submenu: bool = False
+    held: bool = False
+    repeats: bool = False
+    hint: str = ""
+
+
+def _file() -> Iterable[Command]:
+    yield Command(
+        "file.open_folder", "Open Folder…", ("Ctrl+O",), "folder-open", "File",
+        hint="Open a folder of images as a project",
+    )  # fmt: skip
+    yield Command(
+        "file.open_recent", "Open Recent", (), "clock", "File", submenu=True,
+        hint="Folders opened before",
+    )  # fmt: skip
+    yield Command(
+        "file.import_coco", "Import COCO…", ("Ctrl+I",), "import", "File", True, "project",
+        hint="Add the objects of a COCO file to this project",
+    )  # fmt: skip
+    yield Command(
+        "file.save", "Save COCO Now", ("Ctrl+S",), "save", "File", enabled="project",
+        hint="Everything is saved as you go; this writes the COCO file at once",
+    )  # fmt: skip
+    yield Command(
+        "file.show_coco", "Show COCO File", (), "folder", "File", enabled="project",
+        hint="Show the COCO file in the file manager",
+    )  # fmt: skip
+    yield Command(
+        "file.settings", "Settings…", ("Ctrl+,",), "settings", "File", True,
+        hint="Appearance, keys, canvas, model and saving",
+    )  # fmt: skip
+    yield Command("file.quit", "Quit", ("Ctrl+Q",), "quit", "File", True, hint="Save and leave")
+
+
+def _edit() -> Iterable[Command]:
+    yield Command(
+        "edit.undo", "Undo", ("Ctrl+Z",), "undo", "Edit", enabled="undo", repeats=True,
+        hint="Take back the last point of an open prompt, else the last step of this image",
+    )  # fmt: skip
+    yield Command(
+        "edit.redo", "Redo", ("Ctrl+Shift+Z", "Ctrl+Y"), "redo", "Edit", enabled="redo",
+        repeats=True, hint="Do the last undone step again",
+    )  # fmt: skip
+    yield Command(
+        "edit.cut", "Cut", ("Ctrl+X",), "cut", "Edit", True, "selection",
+        hint="Copy the selected objects and delete them",
+    )  # fmt: skip
+    yield Command(
+        "edit.copy", "Copy", ("Ctrl+C",), "copy", "Edit", enabled="selection",
+        hint="Copy the selected objects, for this or another image",
+    )  # fmt: skip
+    yield Command(
+        "edit.paste", "Paste", ("Ctrl+V",), "paste", "Edit", enabled="clipboard",
+        hint="Insert the copied objects",
+    )  # fmt: skip
+    yield Command(
+        "edit.duplicate", "Duplicate", ("Ctrl+D",), "duplicate", "Edit", enabled="selection",
+        hint="Insert a copy of the selected objects beside them",
+    )  # fmt: skip
+    yield Command(
+        "edit.delete", "Delete", ("Del", "Backspace"), "trash", "Edit", enabled="selection",
+        hint="Delete the selected objects",
+    )  # fmt: skip
+    yield Command(
+        "edit.select_all", "Select All", ("Ctrl+A",), "select-all", "Edit", True, "objects",
+        hint="Select every object that is neither hidden nor locked",
+    )  # fmt: skip
+    yield Command(
+        "edit.select_none", "Select None", ("Esc",), "", "Edit", enabled="selection",
+        hint="Let go of the selection",
+    )  # fmt: skip
+    yield Command(
+        "edit.select_next", "Select Next Object", (".",), "", "Edit", enabled="objects",
+        repeats=True, hint="Walk through the objects of this image",
+    )  # fmt: skip
+    yield Command(
+        "edit.select_previous", "Select Previous Object", (",",), "", "Edit", enabled="objects",
+        repeats=True, hint="Walk through the objects of this image, backwards",
+    )  # fmt: skip
+    yield Command(
+        "edit.rename", "Change Class…", ("F2",), "pencil", "Edit", True, "selection",
+        hint="Type another class for the selected objects",
+    )  # fmt: skip
+    yield Command(
+        "edit.attributes", "Attributes…", ("Alt+Return",), "list", "Edit", enabled="selection",
+        hint="Edit the attributes of the selected object",
+    )  # fmt: skip
+    yield Command(
+        "edit.crowd", "Crowd", ("Shift+C",), "crowd", "Edit", enabled="selection", checkable=True,
+        hint="One mask for a group that cannot be told apart (COCO iscrowd)",
+    )  # fmt: skip
+    yield Command(
+        "edit.lock", "Lock", ("Ctrl+L",), "lock", "Edit", enabled="selection", checkable=True,
+        hint="Protect the selected objects against changes",
+    )  # fmt: skip
+    yield Command(
+        "edit.hide", "Hide", ("Ctrl+H",), "eye-off", "Edit", enabled="selection",
+        hint="Do not draw the selected objects until they are shown again",
+    )  # fmt: skip
+    yield Command(
+        "edit.show_all", "Show All Objects", ("Ctrl+Shift+H",), "eye", "Edit", enabled="objects",
+        hint="Show every hidden object of this image",
+    )  # fmt: skip
+    yield from _order()
+
+
+def _order() -> Iterable[Command]:
+    yield Command(
+        "edit.raise", "Raise", ("Ctrl+Up", "Ctrl+]"), "raise", "Edit/Order", True, "selection",
+        repeats=True, hint="One layer up",
+    )  # fmt: skip
+    yield Command(
+        "edit.lower", "Lower", ("Ctrl+Down", "Ctrl+["), "lower", "Edit/Order",
+        enabled="selection", repeats=True, hint="One layer down",
+    )  # fmt: skip
+    yield Command(
+        "edit.to_top", "To the Top", ("Ctrl+Shift+Up", "Ctrl+Shift+]"), "to-top", "Edit/Order",
+        enabled="selection", hint="Above all other objects",
+    )  # fmt: skip
+    yield Command(
+        "edit.to_bottom", "To the Bottom", ("Ctrl+Shift+Down", "Ctrl+Shift+["), "to-bottom",
+        "Edit/Order", enabled="selection", hint="Below all other objects",
+    )  # fmt: skip
+
+
+def _image() -> Iterable[Command]:
+    yield Command(
+        "image.next", "Next Image", ("D", "PgDown"), "next", "Image", enabled="project",
+        repeats=True, hint="The next image of the list",
+    )  # fmt: skip
+    yield Command(
+        "image.previous", "Previous Image", ("A", "PgUp"), "previous", "Image",
+        enabled="project", repeats=True, hint="The previous image of the list",
+    )  # fmt: skip
+    yield Command(
+        "image.next_untouched", "Next Untouched Image", ("Shift+D",), "next-untouched", "Image",
+        enabled="project", hint="The next image nobody has worked on",
+    )  # fmt: skip
+    yield Command(
+        "image.first", "First Image", ("Ctrl+Home",), "", "Image", enabled="project",
+        hint="The first image of the list",
+    )  # fmt: skip
+    yield Command(
+        "image.last", "Last Image", ("Ctrl+End",), "", "Image", enabled="project",
+        hint="The last image of the list",
+    )  # fmt: skip
+    yield Command(
+        "image.goto", "Go to Image…", ("Ctrl+G",), "goto", "Image", True, "project",
+        hint="Type part of a file name",
+    )  # fmt: skip
+    yield Command(
+        "image.filter", "Filter Images…", ("Ctrl+F",), "filter", "Image", enabled="project",
+        hint="Show only some images in the list",
+    )  # fmt: skip
+    yield Command(
+        "image.mark_reviewed", "Reviewed", ("M",), "reviewed", "Image", True, "image",
+        checkable=True, hint="Say that this image is finished; once more takes it back",
+    )  # fmt: skip
+    yield Command(
+        "image.reload", "Read Again from Disk", ("F5",), "reload", "Image", enabled="image",
+        hint="Read the image file again",
+    )  # fmt: skip
+
+
+def _view() -> Iterable[Command]:
+    yield Command(
+        "view.zoom_in", "Zoom In", ("Ctrl++", "Ctrl+=", "+"), "zoom-in", "View",
+        enabled="image", repeats=True, hint="Closer",
+    )  # fmt: skip
+    yield Command(
+        "view.zoom_out", "Zoom Out", ("Ctrl+-", "-"), "zoom-out", "View", enabled="image",
+        repeats=True, hint="Farther away",
+    )  # fmt: skip
+    yield Command(
+        "view.fit", "Fit to Window", ("F", "Ctrl+0"), "fit", "View", enabled="image",
+        hint="Show the whole image",
+    )  # fmt: skip
+    yield Command(
+        "view.actual", "Actual Pixels", ("Ctrl+1",), "actual", "View", enabled="image",
+        hint="One image pixel on one screen pixel (100 %)",
+    )  # fmt: skip
+    yield Command(
+        "view.hide_masks", "Hide All Masks", ("H",), "eye-off", "View", True, "image",
+        checkable=True, held=True, hint="See the bare image while the key is held down",
+    )  # fmt: skip
+    yield Command(
+        "view.hover_preview", "Preview under the Pointer", (), "hover", "View", checkable=True,
+        hint="Show what a click would give before you click",
+    )  # fmt: skip
+    yield Command(
+        "view.crosshair", "Crosshair", ("X",), "crosshair", "View", checkable=True,
+        hint="Lines through the pointer across the whole image",
+    )  # fmt: skip
+    yield Command(
+        "view.pixel_grid", "Pixel Grid", ("G",), "grid", "View", checkable=True,
+        hint="Lines between pixels when you are close",
+    )  # fmt: skip
+    yield Command(
+        "view.adjust", "Brightness and Contrast", ("Ctrl+B",), "adjust", "View", True,
+        checkable=True, hint="Brightness, contrast and gamma, for viewing only",
+    )  # fmt: skip
+    yield Command(
+        "view.images_panel", "Images", (), "images", "View/Panels", True, checkable=True,
+        hint="The list of images",
+    )  # fmt: skip
+    yield Command(
+        "view.names_panel", "Names", (), "tag", "View/Panels", checkable=True,
+        hint="Classes and suggested names",
+    )  # fmt: skip
+    yield Command(
+        "view.objects_panel", "Objects", (), "layers", "View/Panels", checkable=True,
+        hint="The objects of this image",
+    )  # fmt: skip
+    yield Command(
+        "view.next_panel", "Next Panel", ("F6",), "", "View/Panels", True,
+        hint="Move the keyboard focus to the next panel",
+    )  # fmt: skip
+    yield Command(
+        "view.previous_panel", "Previous Panel", ("Shift+F6",), "", "View/Panels",
+        hint="Move the keyboard focus to the previous panel",
+    )  # fmt: skip
+    for theme, text in (("system", "Like the System"), ("light", "Light"), ("dark", "Dark")):
+        yield Command(
+            f"view.theme_{theme}", text, (), "theme" if theme == "system" else theme,
+            "View/Theme", checkable=True, group="theme", hint="Colours of the window",
+        )  # fmt: skip
+    yield Command(
+        "view.full_screen", "Full Screen", ("F11",), "full-screen", "View", True,
+        checkable=True, hint="Use the whole screen",
+    )  # fmt: skip
+
+
+def _tools() -> Iterable[Command]:
+    for tool, text, keys, icon, hint in (
+        ("smart", "Smart Tool", ("Q",), "smart", "Click an object or drag a box around it"),
+        ("box", "Rectangle", ("R",), "box", "Drag a plain rectangle"),
+        ("polygon", "Polygon", ("P",), "polygon", "Draw an outline corner by corner"),
+        ("select", "Select", ("V",), "select", "Select, move and change objects"),
+        ("pan", "Pan", ("Shift+V",), "pan", "Move the view; Space-drag does so in every tool"),
+    ):
+        yield Command(
+            f"tool.{tool}", text, keys, icon, "Tools", checkable=True, group="tool", hint=hint,
+        )  # fmt: skip
+    yield Command(
+        "prompt.accept", "Accept Object", ("Return", "Enter"), "accept", "Tools", True,
+        "candidate", hint="Keep the mask that is shown",
+    )  # fmt: skip
+    yield Command(
+        "prompt.clear", "Clear Prompt", ("Esc",), "clear", "Tools", enabled="prompt",
+        hint="Forget the points and the box",
+    )  # fmt: skip
+    yield Command(
+        "prompt.take_back", "Take Back Last Point", ("Backspace",), "take-back", "Tools",
+        enabled="prompt", repeats=True, hint="Remove the newest point or box",
+    )  # fmt: skip
+    yield Command(
+        "prompt.next_candidate", "Next Candidate", ("Tab",), "candidates", "Tools",
+        enabled="candidates", repeats=True, hint="Part, object, whole: show the next mask",
+    )  # fmt: skip
+    yield Command(
+        "prompt.previous_candidate", "Previous Candidate", ("Shift+Tab",), "", "Tools",
+        enabled="candidates", repeats=True, hint="Show the mask before",
+    )  # fmt: skip
+
+
+def _names() -> Iterable[Command]:
+    yield Command(
+        "class.search", "Find Class…", ("L", "/"), "search", "Names",
+        enabled="project", hint="Type a name: completes known classes, Enter makes a new one",
+    )  # fmt: skip
+    yield Command(
+        "class.new", "New Class…", ("N",), "tag-plus", "Names", enabled="project",
+        hint="Add a class to the project",
+    )  # fmt: skip
+    for digit in range(1, 10):
+        yield Command(
+            f"class.{digit}", f"Class {digit}", (str(digit),), "tag", "Names/Class by Number",
+            digit == 1, "project", hint="Name the open or selected object; later objects follow",
+        )  # fmt: skip
+    for digit in range(1, 6):
+        yield Command(
+            f"suggestion.{digit}", f"Suggestion {digit}", (f"Shift+{digit}",), "sparkle",
+            "Names/Accept Suggestion", enabled="suggestions",
+            hint="Give the object this suggested name",
+        )  # fmt: skip
+
+
+def _help() -> Iterable[Command]:
+    yield Command(
+        "help.shortcuts", "Keyboard Shortcuts", ("F1", "?"), "keyboard", "Help",
+        hint="Every key and mouse gesture; change them here",
+    )  # fmt: skip
+    yield Command(
+        "help.command_palette", "Command Palette…", ("Ctrl+Shift+P",), "command", "Help",
+        hint="Type what you want to do",
+    )  # fmt: skip
+    yield Command(
+        "help.about", "About Annotator", (), "info", "Help", True, hint="Version, licence"
+    )
+
+
+COMMANDS: tuple[Command, ...] = (
+    *_file(), *_edit(), *_image(), *_view(), *_tools(), *_names(), *_help(),
+)  # fmt: skip
+"""Everything the user can do, in menu order."""
+
+TOOLBAR: tuple[str, ...] = (
+    "tool.smart", "tool.box", "tool.polygon", "tool.select", "tool.pan", "",
+    "prompt.accept", "prompt.clear", "", "edit.undo", "edit.redo", "",
+    "view.zoom_in", "view.zoom_out", "view.fit", "view.actual", "",
+    "image.previous", "image.next", "image.mark_reviewed",
+)  # fmt: skip
+"""Ids of the commands on the tool bar; "" stands for a separator."""
+
+GESTURES: tuple[tuple[str, str, str], ...] = (
+    ("Smart tool", "Click", "Point on the object"),
+    ("Smart tool", "Right click · Shift+Click", "Point that does not belong to it"),
+    ("Smart tool", "Drag", "Box around the object; more points may follow"),
+    ("Smart tool", "Drag a point", "Move it"),
+    ("Smart tool", "Click a point", "Remove it"),
+    ("Smart tool", "Ctrl+Wheel", "Next or previous candidate: part, object, whole"),
+    ("Smart tool", "Space", "Accept (a short tap)"),
+    ("Polygon", "Click", "Next corner"),
+    ("Polygon", "Double click · click the first corner", "Close the outline"),
+    ("Select", "Click · Ctrl+Click", "Select · add to the selection"),
+    ("Select", "Drag", "Move the selected objects"),
+    ("Select", "Arrow keys · Shift+Arrow", "Move by one pixel · by ten"),
+    ("View", "Wheel", "Zoom at the pointer"),
+    ("View", "Middle drag · Space+Drag", "Move the view, in every tool"),
+    ("View", "Hold H", "Hide all masks"),
+)
+"""What the mouse does, for the shortcut sheet: where, gesture, effect."""
+
+RESERVED: Mapping[str, str] = {
+    # The canvas must see these go down and up by itself: a tap of Space accepts, holding it pans;
+    # as a QAction it would fire on the way down and never pan.
+    "Space": "Accept with a tap, pan while held",
+    "Left": "Move the selected objects",
+    "Right": "Move the selected objects",
+    "Up": "Move the selected objects",
+    "Down": "Move the selected objects",
+}
+"""Keys the canvas handles itself; no command can have them."""
+
+
+def command(command_id: str) -> Command:
+    """The row with this id; KeyError when there is none."""
+    return _BY_ID[command_id]
+
+
+_BY_ID = {row.id: row for row in COMMANDS}
+
+
+def build_actions(
+    parent: QWidget,
+    run: Callable[[str], None],
+    bindings: Bindings,
+    icon: Callable[[str], QIcon],
+) -> dict[str, QAction]:
+    """One QAction per command, owned by `parent` and working anywhere in its window.
+
+    Args:
+        parent: the window.
+        run: called with the command id when the action is triggered.
+        bindings: the key map in use (`annotator.keymaps.bindings`).
+        icon: name to icon (`annotator.ui.icons.icon`).
+    """
+    groups: dict[str, QActionGroup] = {}
+    actions: dict[str, QAction] = {}
+    for row in COMMANDS:
+        if row.group not in groups:
+            groups[row.group] = _group(parent, row.group, run)
+        action = QAction(row.text, groups[row.group])
+        action.setObjectName(row.id)
+        action.setCheckable(row.checkable)
+        action.setAutoRepeat(row.repeats)
+        if row.icon:
+            action.setIcon(icon(row.icon))
+        if row.id in _ROLES:
+            action.setMenuRole(_ROLES[row.id])
+        actions[row.id] = action
+    apply_bindings(actions, bindings)
+    parent.addActions(list(actions.values()))
+    return actions
+
+
+_ROLES = {
+    "file.quit": QAction.MenuRole.QuitRole,
+    "file.settings": QAction.MenuRole.PreferencesRole,
+    "help.about": QAction.MenuRole.AboutRole,
+}
+
+
+def _group(parent: QWidget, name: str, run: Callable[[str], None]) -> QActionGroup:
+    # One connection per group instead of one per action: this runs before the first paint.
+    group = QActionGroup(parent)
+    if not name:
+        group.setExclusionPolicy(QActionGroup.ExclusionPolicy.None_)
+    group.triggered.connect(lambda action: run(action.objectName()))
+    return group
+
+
+def apply_bindings(actions: Mapping[str, QAction], bindings: Bindings) -> None:
+    """Give every action the keys of a key map; tooltips follow."""
+    for command_id, action in actions.items():
+        sequences = [QKeySequence(text) for text in bindings.get(command_id, ())]
+        if sequences != action.shortcuts():
+            action.setShortcuts(sequences)
+        action.setToolTip(tooltip(action.text(), sequences, command(command_id).hint))
+
+
+def tooltip(text: str, sequences: Sequence[QKeySequence], hint: str) -> str:
+    """The text with its first key in parentheses, and the hint on a second line."""
+    keys = sequences[0].toString(QKeySequence.SequenceFormat.NativeText) if sequences else ""
+    head = plain(text) + (f" ({keys})" if keys else "")
+    return f"{head}\n{hint}" if hint else head
+
+
+def plain(text: str) -> str:
+    """Action text without mnemonic marks and dots."""
+    return text.replace("&&", "\0").replace("&", "").replace("\0", "&").rstrip("…")
+
+
+def set_enabled(actions: Mapping[str, QAction], conditions: Mapping[str, bool]) -> None:
+    """Switch the actions whose condition is named; the others stay as they are."""
+    for row in COMMANDS:
+        if row.enabled in conditions:
+            actions[row.id].setEnabled(conditions[row.enabled])
+
+
+def show_names(actions: Mapping[str, QAction], prefix: str, names: Sequence[str]) -> None:
+    """Write what a digit stands for into "class" or "suggestion" actions, best first."""
+    for digit in range(1, 10):
+        action = actions.get(f"{prefix}.{digit}")
+        if action is not None:
+            text = names[digit - 1] if digit <= len(names) else command(action.objectName()).text
+            action.setText(text.replace("&", "&&"))
+
+
+def build_menus(menu_bar: QMenuBar, actions: Mapping[str, QAction]) -> dict[str, QMenu]:
+    """Fill the menu bar.
+
+    Returns:
+        Menus by path ("View/Theme"), and by command id for rows that open a menu filled at run
+        time ("file.open_recent").
+    """
+    menus: dict[str, QMenu] = {}
+    for row in COMMANDS:
+        if not row.menu:
+            continue
+        menu = _menu(menus, menu_bar, row)
+        if row.separator_before and not menu.isEmpty():
+            menu.addSeparator()
+        if row.submenu:
+            menus[row.id] = QMenu(menu)
+            actions[row.id].setMenu(menus[row.id])
+        menu.addAction(actions[row.id])
+    _set_mnemonics(menus.values())
+    return menus
+
+
+def _menu(menus: dict[str, QMenu], menu_bar: QMenuBar, row: Command) -> QMenu:
+    path = ""
+    for name in row.menu.split("/"):
+        above, path = menus.get(path), f"{path}/{name}" if path else name
+        if path in menus:
+            continue
+        if above is not None and row.separator_before and not above.isEmpty():
+            above.addSeparator()
+        title = name if above is not None else f"&{name}"
+        menus[path] = above.addMenu(title) if above is not None else menu_bar.addMenu(title)
+        menus[path].setToolTipsVisible(False)
+    return menus[row.menu]
+
+
+def _set_mnemonics(menus: Iterable[QMenu]) -> None:
+    for menu in menus:
+        taken: set[str] = set()
+        for action in menu.actions():
+            text = action.text()
+            for place, letter in enumerate(text):
+                if letter.isalnum() and letter.lower() not in taken:
+                    taken.add(letter.lower())
+                    action.setText(f"{text[:place]}&{text[place:]}")
+                    break
