@@ -27,6 +27,7 @@ from PySide6.QtWidgets import (
     QTextEdit,
     QWidget,
 )
+from shiboken6 import isValid
 
 from annotator.actions import COMMANDS, Bindings
 from annotator.keymaps import chords
@@ -158,15 +159,14 @@ class KeyGuard(QObject):
             self.held_changed.emit(command_id, False)
 
     def _follow_focus(self, _before: QWidget | None, now: QWidget | None) -> None:
-        if self._focused is not None:
-            self._focused.destroyed.disconnect(self._forget_focus)
+        # The widget that had the focus may be gone already.
+        if self._focused is not None and isValid(self._focused):
             self._focused.removeEventFilter(self)
-            self._focused = None
+        self._focused = None
         self._release_all()
         if now is not None and now is not self._window and self._belongs(now):
             self._focused = now
             now.installEventFilter(self)
-            now.destroyed.connect(self._forget_focus)
 
     def _belongs(self, widget: QWidget) -> bool:
         # Floating docks are windows of their own whose shortcuts still reach the main window.
@@ -174,9 +174,6 @@ class KeyGuard(QObject):
         return window is self._window or (
             window.windowType() == Qt.WindowType.Tool and window.parentWidget() is self._window
         )
-
-    def _forget_focus(self) -> None:
-        self._focused = None
 
 
 def _is_typing(event: QKeyEvent) -> bool:
