@@ -22,19 +22,19 @@ _Scores = Mapping[str, float]
 
 NEIGHBOURS = 40
 """How many of the most similar named objects vote."""
-TEMPERATURE = 0.06
+TEMPERATURE = 0.05
 """Cosine similarity that divides a neighbour's vote by e."""
-LOOKS_WEIGHT = 0.8
+LOOKS_WEIGHT = 0.65
 """What looks count against use once plenty of objects are named."""
 LOOKS_EVIDENCE = 4.0
 """Number of named objects at which looks count half of that."""
-FADING = 200.0
+FADING = 4.5
 """Named objects after which a neighbour's vote has lost half of what age takes from it."""
-OLD_VOTE = 0.6
+OLD_VOTE = 0.06
 """What is left of the vote of a very old neighbour."""
-RECENT = 12.0
+RECENT = 1.0
 """Named objects after which a use counts half as recent."""
-RECENT_SHARE = 0.5
+RECENT_SHARE = 0.6
 """Share of recent uses against all uses in the ranking by use."""
 UNUSED_SCORE = 0.02
 """The most a name gets that nobody has used yet."""
