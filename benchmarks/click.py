@@ -1,0 +1,137 @@
+"""Click to painted mask, hover previews and commits with the default segmenter, real window.
+
+    python benchmarks/click.py [--clicks 40]
+
+The same scene at 1 and 12 megapixels, alternating; the ratio says how far the time depends on the
+size of the image.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+import numpy as np
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
+from startup import make_image
+
+from annotator.app import make_application, make_window
+from annotator.main_window import MainWindow
+
+SIZES = {"1 MP": (1152, 864), "12 MP": (4000, 3000)}
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Run the event loop until the condition holds."""
+    while not condition():
+        QApplication.processEvents()
+        time.sleep(0.0002)
+
+
+def open_image(window: MainWindow, folder: Path) -> None:
+    """Show the folder's image with its embedding ready."""
+    ready: list[str] = []
+    window.workspace.assistant.prepared.connect(ready.append)
+    window.start(folder, None)
+    until(lambda: bool(ready))
+    window.workspace.assistant.prepared.disconnect(ready.append)
+
+
+def click(window: MainWindow, x: float, y: float) -> float:
+    """Milliseconds from the press of the button to the repainted canvas."""
+    workspace, image = window.workspace, window.workspace.image
+    assert image is not None
+    workspace.clear_draft()
+    QApplication.processEvents()
+    where = window.canvas.to_view(x * image.width, y * image.height)
+    begin = time.perf_counter()
+    QTest.mouseClick(window.canvas.viewport(), Qt.MouseButton.LeftButton, pos=where)
+    until(lambda: bool(workspace.candidates))
+    window.canvas.viewport().repaint()
+    return (time.perf_counter() - begin) * 1000
+
+
+def accept(window: MainWindow) -> float:
+    """Milliseconds from Enter to the object in the document."""
+    before = len(window.workspace.annotations)
+    begin = time.perf_counter()
+    window.workspace.accept()
+    until(lambda: len(window.workspace.annotations) > before)
+    return (time.perf_counter() - begin) * 1000
+
+
+def hover(window: MainWindow, seconds: float = 3.0) -> tuple[float, float]:
+    """Previews per second while the pointer wanders, and the 99th percentile GUI tick in ms."""
+    previews: list[object] = []
+    ticks: list[float] = []
+    timer = QTimer()
+    timer.setTimerType(Qt.TimerType.PreciseTimer)
+    timer.timeout.connect(lambda: ticks.append(time.perf_counter()))
+    timer.start(4)
+    window.workspace.clear_draft()
+    window.workspace.preview_changed.connect(previews.append)
+    begin = time.perf_counter()
+    viewport = window.canvas.viewport()
+    while (passed := time.perf_counter() - begin) < seconds:
+        x = 0.5 + 0.3 * np.sin(passed * 2)
+        y = 0.5 + 0.3 * np.cos(passed * 3)
+        image = window.workspace.image
+        assert image is not None
+        QTest.mouseMove(viewport, window.canvas.to_view(x * image.width, y * image.height))
+        QApplication.processEvents()
+        time.sleep(0.001)
+    window.workspace.preview_changed.disconnect(previews.append)
+    found = sum(candidate is not None for candidate in previews)
+    return found / seconds, float(np.percentile(np.diff(ticks) * 1000, 99))
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clicks", type=int, default=40)
+    clicks = parser.parse_args().clicks
+    rng = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as name:
+        os.environ["XDG_CONFIG_HOME"] = os.environ["XDG_CACHE_HOME"] = name
+        application = make_application()
+        windows = {}
+        for title, size in SIZES.items():
+            folder = Path(name) / title
+            folder.mkdir()
+            make_image(folder, *size)
+            windows[title] = make_window(application)
+            windows[title].show()
+            open_image(windows[title], folder)
+        times: dict[str, list[float]] = {title: [] for title in windows}
+        commits: dict[str, list[float]] = {title: [] for title in windows}
+        for _ in range(clicks):
+            x, y = rng.uniform(0.1, 0.9, 2)
+            for title, window in windows.items():
+                times[title].append(click(window, x, y))
+                commits[title].append(accept(window))
+        print("| image | click to paint, median | p90 | accept | previews/s | GUI tick p99 |")
+        print("|---|---|---|---|---|---|")
+        for title, window in windows.items():
+            rate, tick = hover(window)
+            print(
+                f"| {title} | {statistics.median(times[title]):.0f} ms "
+                f"| {np.percentile(times[title], 90):.0f} ms "
+                f"| {statistics.median(commits[title]):.0f} ms | {rate:.0f} | {tick:.1f} ms |"
+            )
+        medians = [statistics.median(values) for values in times.values()]
+        print(f"\n12 MP / 1 MP: x {medians[1] / medians[0]:.2f}")
+        for window in windows.values():
+            window.close()
+
+
+if __name__ == "__main__":
+    main()
