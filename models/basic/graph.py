@@ -32,6 +32,7 @@ class Graph:
         extent: the window in image pixels.
         lab: (h, w, 3) float32 CIELAB of the window, L 0..100.
         labels: (h, w) int32 superpixel of each window pixel, 0..n-1.
+        inside: (n,) 1 for superpixels inside the box, else 0; none lies on both sides.
         area: (n,) window pixels per superpixel.
         xy: (n, 2) centres in image pixels.
         colour: (n, 3) mean Lab.
@@ -44,6 +45,7 @@ class Graph:
     extent: Box
     lab: Floats
     labels: Labels
+    inside: Floats
     area: Floats
     xy: Floats
     colour: Floats
@@ -70,7 +72,7 @@ def slic(lab: Floats, step: float) -> Labels:
         step: seed spacing in pixels.
 
     Returns:
-        (h, w) int32 labels without gaps; a label need not be one connected piece.
+        (h, w) int32 labels, some unused; a label need not be one connected piece.
     """
     h, w = lab.shape[:2]
     rows, cols = max(1, round(h / step)), max(1, round(w / step))
@@ -96,9 +98,7 @@ def slic(lab: Floats, step: float) -> Labels:
             closer = distance < best
             label = np.where(closer, candidate, label)
             best = np.minimum(best, distance)
-    used, dense = np.unique(label, return_inverse=True)
-    del used
-    return dense.reshape(h, w).astype(np.int32)
+    return np.asarray(label.reshape(h, w), np.int32)
 
 
 def _means(data: Floats, label: Labels, n: int) -> Floats:
@@ -108,32 +108,51 @@ def _means(data: Floats, label: Labels, n: int) -> Floats:
     return np.stack(columns, 1).astype(np.float32)
 
 
-def build_graph(rgb: NDArray[np.uint8], extent: Box, step: float) -> Graph:
+def box_cells(shape: tuple[int, ...], extent: Box, box: Box) -> tuple[slice, slice]:
+    """The rows and columns of a grid over `extent` that the box covers; at least one each."""
+    rows = _cells(shape[0], box.y0 - extent.y0, box.y1 - extent.y0, extent.height)
+    cols = _cells(shape[1], box.x0 - extent.x0, box.x1 - extent.x0, extent.width)
+    return rows, cols
+
+
+def _cells(count: int, low: float, high: float, length: float) -> slice:
+    start = min(max(round(low / length * count), 0), count - 1)
+    return slice(start, min(max(round(high / length * count), start + 1), count))
+
+
+def build_graph(rgb: NDArray[np.uint8], extent: Box, box: Box, step: float) -> Graph:
     """The graph of a window.
 
     Args:
         rgb: (h, w, 3) uint8 pixels of the window.
         extent: the window in image pixels.
+        box: what splits superpixels into inside and outside, image pixels.
         step: superpixel spacing in window pixels.
     """
     lab = to_lab(rgb)
     h, w = lab.shape[:2]
-    labels = slic(cv2.GaussianBlur(lab, (0, 0), 0.7).reshape(h, w, 3), step)
-    flat = labels.ravel()
+    smooth = np.asarray(cv2.GaussianBlur(lab, (0, 0), 0.7), np.float32)
+    inside = np.zeros((h, w), np.int32)
+    inside[box_cells(lab.shape, extent, box)] = 1
+    sides, index = np.unique(slic(smooth, step) * 2 + inside, return_inverse=True)
+    flat: Labels = np.asarray(index.ravel(), np.int32)
+    labels: Labels = np.asarray(flat.reshape(h, w), np.int32)
     n = int(flat.max()) + 1
     light = np.ascontiguousarray(lab[..., 0])
     contrast = cv2.blur(np.abs(light - cv2.GaussianBlur(light, (0, 0), 2.0)), (5, 5))
     yy, xx = np.mgrid[0:h, 0:w].astype(np.float32)
     columns = np.stack([xx.ravel(), yy.ravel(), contrast.ravel()], 1)
     means = _means(np.concatenate([lab.reshape(-1, 3), columns], 1), flat, n)
-    xy = (means[:, 3:5] + 0.5) * np.float32([extent.width / w, extent.height / h])
+    pixel = np.array([extent.width / w, extent.height / h], np.float32)
+    origin = np.array([extent.x0, extent.y0], np.float32)
     edges, strength, length = _boundaries(lab, labels, n)
     return Graph(
         extent=extent,
         lab=lab,
         labels=labels,
+        inside=(sides % 2).astype(np.float32),
         area=np.bincount(flat, minlength=n).astype(np.float32),
-        xy=(xy + np.float32([extent.x0, extent.y0])).astype(np.float32),
+        xy=((means[:, 3:5] + np.float32(0.5)) * pixel + origin).astype(np.float32),
         colour=means[:, :3],
         texture=means[:, 5],
         edges=edges,

@@ -14,10 +14,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse import coo_matrix, csr_matrix, diags_array
 from scipy.sparse.csgraph import dijkstra
+from scipy.sparse.linalg import SuperLU, splu
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from models.api import Box
@@ -29,6 +32,10 @@ LIGHTNESS_WEIGHT = 0.7
 FINE, COARSE = 5.0, 12.0  # colour bandwidths, Lab units
 NEAR, FAR = 0.45, 0.9  # spatial bandwidths in object radii
 OPEN_TOLERANCE = 0.015  # a box side this close to the image edge may cut the object
+REACHES = (4, 20)  # of the two random walks, window pixels per unit of bond
+UNDECIDED = 0.15  # a greatest probability below this says that nothing stands out
+STRIPS = 14  # rows and columns of a box that must not stay empty
+MIN_CUT = 0.01  # lowest threshold: below lies what is certainly outside
 SMALL = np.float32(1e-6)
 
 
@@ -48,7 +55,7 @@ class Scene:
         near_fine: (n, n) narrow colour affinity of neighbours.
         far_coarse: (n, n) wide colour affinity of a wider neighbourhood.
         near: (n, n) spatial affinity.
-        bond: (n, n) how strongly two neighbours belong together.
+        walks: factorised random-walk systems by reach, see `_random_walk`.
         path: sparse (n, n) lengths of steps across boundaries.
         steep: sparse (n, n), the same to a high power: approximates the weakest barrier.
     """
@@ -64,7 +71,7 @@ class Scene:
     near_fine: Floats
     far_coarse: Floats
     near: Floats
-    bond: Floats
+    walks: dict[int, SuperLU]
     path: csr_matrix
     steep: csr_matrix
 
@@ -78,18 +85,18 @@ def make_scene(graph: Graph, box: Box, width: int, height: int) -> Scene:
     open_u = np.where(u < 0, box.x0 <= dx, box.x1 >= width - dx)
     open_v = np.where(v < 0, box.y0 <= dy, box.y1 >= height - dy)
     look = np.concatenate(
-        [graph.colour * np.float32([LIGHTNESS_WEIGHT, 1, 1]), graph.texture[:, None]], 1
+        [graph.colour * np.array([LIGHTNESS_WEIGHT, 1, 1], np.float32), graph.texture[:, None]], 1
     )
     place = graph.xy / np.float32(np.sqrt(half_w * half_h))
     colour_distance, distance = _squared_distances(look), _squared_distances(place)
     fine, coarse = _gaussian(colour_distance, FINE), _gaussian(colour_distance, COARSE)
     near, far = _gaussian(distance, NEAR), _gaussian(distance, FAR)
-    bond, path, steep = _neighbour_matrices(graph, place)
+    path, steep = _neighbour_matrices(graph, place)
     return Scene(
         graph=graph,
         u=u,
         v=v,
-        inside=((np.abs(u) <= 1) & (np.abs(v) <= 1)).astype(np.float32),
+        inside=graph.inside,
         open_u=open_u.astype(np.float32),
         open_v=open_v.astype(np.float32),
         fine=fine,
@@ -97,7 +104,7 @@ def make_scene(graph: Graph, box: Box, width: int, height: int) -> Scene:
         near_fine=fine * near,
         far_coarse=coarse * far,
         near=near,
-        bond=bond,
+        walks=_walks(graph),
         path=path,
         steep=steep,
     )
@@ -106,28 +113,43 @@ def make_scene(graph: Graph, box: Box, width: int, height: int) -> Scene:
 def _squared_distances(rows: Floats) -> Floats:
     """(n, d) to (n, n) squared Euclidean distances."""
     square = np.einsum("ij,ij->i", rows, rows)
-    return np.maximum(square[:, None] + square[None] - 2 * rows @ rows.T, 0)
+    squared = square[:, None] + square[None] - 2 * rows @ rows.T
+    return np.asarray(np.maximum(squared, 0), np.float32)
 
 
 def _gaussian(squared: Floats, bandwidth: float) -> Floats:
-    return np.exp(squared * np.float32(-0.5 / bandwidth**2))
+    return np.asarray(np.exp(squared * np.float32(-0.5 / bandwidth**2)), np.float32)
 
 
-def _neighbour_matrices(graph: Graph, place: Floats) -> tuple[Floats, csr_matrix, csr_matrix]:
-    """Bonds between neighbours and the two kinds of step length (see `Scene`)."""
+def _neighbour_matrices(graph: Graph, place: Floats) -> tuple[csr_matrix, csr_matrix]:
+    """The two kinds of step length between neighbours (see `Scene`)."""
     n = len(graph.area)
     one, two = graph.edges.T
-    mean = (graph.strength * graph.length).sum() / max(graph.length.sum(), 1) + 1
-    barrier = graph.strength / mean
+    barrier = _barriers(graph)
     step = np.sqrt(((place[one] - place[two]) ** 2).sum(1)) / np.float32(0.14)
     both = np.concatenate([one, two]), np.concatenate([two, one])
 
     def symmetric(values: Floats) -> csr_matrix:
         return coo_matrix((np.tile(values, 2), both), shape=(n, n)).tocsr()
 
-    bond = np.zeros((n, n), np.float32)
-    bond[both] = np.tile(np.exp(-1.5 * barrier) * graph.length, 2)
-    return bond, symmetric((barrier + 0.05) * (step + 0.007)), symmetric(barrier**3 + 1e-3)
+    return symmetric((barrier + 0.05) * (step + 0.007)), symmetric(barrier**3 + 1e-3)
+
+
+def _barriers(graph: Graph) -> Floats:
+    """(m,) boundary strengths relative to the mean of the window."""
+    mean = (graph.strength * graph.length).sum() / max(graph.length.sum(), 1) + 1
+    return np.asarray(graph.strength / mean, np.float32)
+
+
+def _walks(graph: Graph) -> dict[int, SuperLU]:
+    """The systems (A + reach L) x = A p of the random walks, A the areas, L the graph Laplacian."""
+    n = len(graph.area)
+    one, two = graph.edges.T
+    bond = np.exp(-1.5 * _barriers(graph)) * graph.length
+    both = np.concatenate([one, two]), np.concatenate([two, one])
+    weights = coo_matrix((np.tile(bond, 2), both), shape=(n, n)).tocsc()
+    laplacian = diags_array(np.asarray(weights.sum(0)).ravel()) - weights
+    return {reach: splu((diags_array(graph.area) + reach * laplacian).tocsc()) for reach in REACHES}
 
 
 def distance_from(steps: csr_matrix, seeds: NDArray[np.bool_]) -> Floats:
@@ -142,7 +164,7 @@ def _log_ratio(affinity: Floats, inside: Floats, outside: Floats) -> Floats:
     """Log of how common a node's colour is in one weighted set compared with another."""
     one, two = (affinity @ np.stack([inside, outside], 1)).T
     one, two = one / (inside.sum() + SMALL), two / (outside.sum() + SMALL)
-    return np.log((one + np.float32(1e-3)) / (two + np.float32(1e-3)))
+    return np.asarray(np.log((one + 1e-3) / (two + 1e-3)), np.float32)
 
 
 def first_cues(scene: Scene) -> Floats:
@@ -183,8 +205,31 @@ def first_cues(scene: Scene) -> Floats:
     return np.stack(cues, 1).astype(np.float32)
 
 
+def click_cues(scene: Scene, positive: list[int], negative: list[int]) -> Floats:
+    """(n, 9) closeness to the superpixels clicked as object and as background; 0 without clicks."""
+    n = len(scene.graph.area)
+    columns: list[Floats] = []
+    distances: list[Floats] = []
+    for nodes in (positive, negative):
+        if not nodes:
+            columns += [np.zeros(n, np.float32)] * 4
+            continue
+        seeds = np.zeros(n, np.bool_)
+        seeds[nodes] = True
+        distance = distance_from(scene.path, seeds)
+        distances.append(distance)
+        columns += [np.exp(-2 * distance), np.exp(-0.5 * distance)]
+        columns += [scene.near_fine[:, nodes].max(1), scene.far_coarse[:, nodes].max(1)]
+    if len(distances) == 2:
+        near, far = distances[0] + np.float32(0.2), distances[1] + np.float32(0.2)
+        columns.append(np.log(far / near))
+    else:
+        columns.append(np.zeros(n, np.float32))
+    return np.stack(columns, 1).astype(np.float32)
+
+
 def next_cues(scene: Scene, first: Floats, probability: Floats) -> Floats:
-    """(n, 29) the first cues and those that need a previous answer, (n,) in 0..1."""
+    """(n, k + 11) the first (n, k) cues and those that need a previous answer, (n,) in 0..1."""
     graph = scene.graph
     p = probability * scene.inside
     here = graph.area * p
@@ -200,24 +245,61 @@ def next_cues(scene: Scene, first: Floats, probability: Floats) -> Floats:
         _log_ratio(scene.coarse, here, rest),
         _soft_logit(close[:, 0] / (close[:, 1] + SMALL)),
         _soft_logit(wide[:, 0] / (wide[:, 1] + SMALL)),
-        _soft_logit(_random_walk(scene, p, 4.0)),
-        _soft_logit(_random_walk(scene, p, 20.0)),
+        _soft_logit(_random_walk(scene, p, REACHES[0])),
+        _soft_logit(_random_walk(scene, p, REACHES[1])),
         np.full_like(p, filled),
         np.log(distance_from(scene.path, seeds) + np.float32(0.2)),
+        _needed(scene.u, p),
+        _needed(scene.v, p),
     ]
     return np.concatenate([first, np.stack(cues, 1)], 1).astype(np.float32)
 
 
 def _soft_logit(p: Floats) -> Floats:
-    return np.log((p + np.float32(0.02)) / (np.float32(1.02) - p))
+    return np.asarray(np.log((p + 0.02) / (1.02 - p)), np.float32)
 
 
-def _random_walk(scene: Scene, p: Floats, reach: float) -> Floats:
+def _needed(position: Floats, p: Floats) -> Floats:
+    """How much a node is the only hope of its row or column.
+
+    A tight box leaves no row or column without the object (Lempitsky et al., "Image segmentation
+    with a bounding box prior", ICCV 2009): where all are unlikely, the likeliest gains.
+    """
+    strip = np.clip((position + 1) * np.float32(STRIPS / 2), 0, STRIPS - 1).astype(np.int64)
+    highest = np.full(STRIPS, 0.02, np.float32)
+    np.maximum.at(highest, strip, p)
+    return np.asarray((1 - highest[strip]) * (p / highest[strip]) ** 4, np.float32)
+
+
+def _random_walk(scene: Scene, p: Floats, reach: int) -> Floats:
     """(n,) chance that a walk over bonds that stops at random ends in the object."""
-    area = scene.graph.area * np.float32(1 / 25)
-    system = scene.bond * np.float32(-reach / 25)
-    system[np.diag_indices_from(system)] = area - system.sum(1)
-    return np.clip(np.linalg.solve(system, area * p), 0, 1).astype(np.float32)
+    walk = scene.walks[reach]
+    return np.asarray(np.clip(walk.solve(scene.graph.area * p), 0, 1), np.float32)
+
+
+def solve(
+    scene: Scene,
+    positive: list[int],
+    negative: list[int],
+    weights: Sequence[Sequence[float]],
+) -> Floats:
+    """(n,) probability that each superpixel belongs to the object; 0 outside the box.
+
+    Where nothing stands out (an even surface) the ellipse in the box answers.
+
+    Args:
+        scene: the window and the box.
+        positive: superpixels clicked as object.
+        negative: superpixels clicked as background.
+        weights: constants of the first model and of each refinement.
+    """
+    first = np.concatenate([first_cues(scene), click_cues(scene, positive, negative)], 1)
+    p = sigmoid(first @ np.asarray(weights[0], np.float32))
+    for later in weights[1:]:
+        p = sigmoid(next_cues(scene, first, p) @ np.asarray(later, np.float32))
+    if float((p * scene.inside).max(initial=0)) < UNDECIDED:
+        p = sigmoid(6 * (1 - scene.u**2 - scene.v**2))
+    return np.asarray(p * scene.inside, np.float32)
 
 
 def sigmoid(z: Floats) -> Floats:
@@ -225,8 +307,8 @@ def sigmoid(z: Floats) -> Floats:
     return (1 / (1 + np.exp(-np.clip(z, -30, 30)))).astype(np.float32)
 
 
-def best_cut(probability: Floats, area: Floats) -> tuple[float, float]:
-    """The threshold whose mask has the greatest expected IoU, and that IoU.
+def best_cut(probability: Floats, area: Floats) -> float:
+    """The threshold whose mask has the greatest expected IoU.
 
     With independent membership the expected intersection and union of a mask and the unknown
     object are sums of probabilities, so the best threshold needs only a sort.
@@ -235,6 +317,24 @@ def best_cut(probability: Floats, area: Floats) -> tuple[float, float]:
     p, a = probability[order].astype(np.float64), area[order].astype(np.float64)
     common = np.cumsum(p * a)
     union = np.cumsum(a) + (p * a).sum() - common
-    expected = common / np.maximum(union, 1e-9)
-    best = int(np.argmax(expected))
-    return float(p[best]), float(expected[best])
+    return _cut_after(p, int(np.argmax(common / np.maximum(union, 1e-9))))
+
+
+def cut_for_area(probability: Floats, area: Floats, wanted: float) -> float:
+    """The threshold whose mask comes nearest to a wanted area; at least one superpixel passes."""
+    order = np.argsort(-probability, kind="stable")
+    p = probability[order].astype(np.float64)
+    return _cut_after(p, int(np.argmin(np.abs(np.cumsum(area[order]) - wanted))))
+
+
+def _cut_after(p: NDArray[np.float64], last: int) -> float:
+    """A threshold between entry `last` of a falling sequence and the next lower value."""
+    lower = p[p < p[last]]
+    return max(float(p[last] + (lower[0] if lower.size else 0)) / 2, MIN_CUT)
+
+
+def expected_iou(probability: Floats, area: Floats, chosen: NDArray[np.bool_]) -> float:
+    """Expected IoU of a mask with the unknown object (see `best_cut`)."""
+    mass = probability * area
+    union = area[chosen].sum() + mass[~chosen].sum()
+    return float(mass[chosen].sum() / union) if union > 0 else 0.0
