@@ -77,7 +77,7 @@ def annotation_from_json(value: dict[str, Any]) -> Annotation:
     rings = value.get("polygons")
     return Annotation(
         int(value["id"]),
-        mask_from_json(value["mask"]) if "mask" in value else Box(*map(float, value["box"])),
+        _shape_from_json(value),
         value["category"],
         origin_from_json(value["origin"]),
         bool(value.get("crowd", False)),
@@ -87,6 +87,18 @@ def annotation_from_json(value: dict[str, Any]) -> Annotation:
         value.get("attributes", {}),
         value.get("extra", {}),
     )
+
+
+def _shape_from_json(value: dict[str, Any]) -> Mask | Box:
+    if "mask" in value:
+        return mask_from_json(value["mask"])
+    if "box" in value:
+        return Box(*map(float, value["box"]))
+    # Imported polygons are not rasterised before somebody looks at them: "size" is [h, w].
+    from annotator.core import raster
+
+    height, width = value["size"]
+    return raster.from_polygons(value["polygons"], int(width), int(height))
 
 
 def mask_from_json(value: dict[str, Any]) -> Mask:

@@ -1,0 +1,649 @@
+"""`Document`: the only mutable truth of a project, observable, with a history that never ends."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from PySide6.QtCore import QLockFile, QObject, Signal
+
+from annotator.core.annotation import Annotation, Annotations, Category, ImageRecord
+from annotator.core.errors import UserError
+from annotator.core.history import Change, difference
+from annotator.core.mask import Mask
+from annotator.core.palette import color_for
+from annotator.services import journal
+from annotator.services.coco_export import CocoExporter, CocoState, Listeners
+from annotator.services.journal import DamagedJournal
+from annotator.services.name_memory import NameMemory
+from annotator.services.opened_images import OpenedImage, OpenedImages
+from annotator.services.project_folder import Place
+from annotator.services.store import Courier, Reader, SaveState, Store, explain_failure
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from annotator.services.image_order import ImageOrder
+
+__all__ = ["DamagedJournal", "Document", "SaveState"]
+
+T = TypeVar("T")
+CLOSING = 10.0
+"""Seconds `close` waits for a disk that does not answer."""
+
+
+class Document(QObject):
+    """Images, annotations and categories of one folder. Made by `Document.open`.
+
+    Every change is at once visible here, soon after durable in the journal (`edit_saved`), and
+    some seconds later in the COCO file. Nothing here waits for the disk but small reads.
+    """
+
+    images_changed = Signal()
+    """Images were added."""
+    record_changed = Signal(str)
+    """State, count or size of the image with this key changed."""
+    annotations_changed = Signal(str)
+    """The annotations of the image with this key changed."""
+    categories_changed = Signal()
+    """Categories were added, changed, moved or removed."""
+    save_state_changed = Signal(object)
+    """The new `SaveState`."""
+    edit_saved = Signal(int)
+    """The step with this number is durable."""
+    reported = Signal(object)
+    """A `UserError` for people; the work goes on."""
+
+    @staticmethod
+    def open(folder: Path, project_dir: Path | None = None) -> Document:
+        """Open a folder as a project, or make it one.
+
+        Args:
+            folder: the images.
+            project_dir: where the project's own files and the COCO file go; beside the images by
+                default (".annotator" and "annotations.json").
+
+        Raises:
+            UserError: the folder is missing, the project is open elsewhere or cannot be written.
+            DamagedJournal: the journal cannot be read; `recover` can.
+        """
+        from annotator.services.opening import open_document
+
+        return open_document(folder, project_dir)
+
+    @staticmethod
+    def recover(folder: Path, project_dir: Path | None = None) -> Document:
+        """Open a project whose journal is damaged.
+
+        The damaged file is kept beside the new one, into which everything readable is copied; if
+        nothing is, the project is made anew from its COCO file.
+
+        Raises:
+            UserError: as `open`.
+        """
+        from annotator.services.opening import recover_document
+
+        return recover_document(folder, project_dir)
+
+    def __init__(
+        self,
+        place: Place,
+        lock: QLockFile,
+        db: sqlite3.Connection,
+        coco_path: Path,
+        coco_state: CocoState,
+    ) -> None:
+        super().__init__()
+        self._place = place
+        self._lock = lock
+        self._coco_path = coco_path
+        self._closed = False
+        self._load(db)
+        self._unsaved = 0
+        self._unsaved_exported = 0
+        self._written = coco_state.generation
+        self._errors: dict[str, UserError | None] = {}
+        self._save_state = SaveState()
+        self._courier = Courier(self)
+        self._store = Store(place.journal, db, self._post_saved, self._post_error("journal"))
+        self._reader = Reader(place.journal, self._store.epoch)
+        self._opened = OpenedImages(self._load_image, self._load_change)
+        self._exporter = CocoExporter(
+            place.folder,
+            coco_path,
+            place.coco_state,
+            coco_state,
+            Reader(place.journal, self._store.epoch),
+            self._listeners(),
+        )
+        if self._generation > self._written:
+            self._exporter.follow()
+        self._refresh_save_state()
+
+    def _load(self, db: sqlite3.Connection) -> None:
+        from annotator.services.image_order import ImageOrder
+
+        rows = journal.load_images(db)
+        self._order: ImageOrder = ImageOrder([row[1] for row in rows])
+        self._records: dict[str, journal.ImageRow | ImageRecord] = {row[1]: row for row in rows}
+        self._keys_by_id: dict[int, str] = {row[0]: row[1] for row in rows}
+        self._categories, self._removed = journal.load_categories(db)
+        self._usage: Counter[int] = Counter(journal.load_usage(db))
+        self._notes = journal.load_notes(db)
+        self._last_image = journal.load_counter(db, "image")
+        self._last_annotation = journal.load_counter(db, "annotation")
+        self._last_category = journal.load_counter(db, "category")
+        self._last_step = journal.load_counter(db, "step")
+        self._generation = journal.load_counter(db, "generation")
+        self._memories: dict[str, NameMemory] = {}
+        self._category_of: dict[int, int | None] = {}
+
+    def _listeners(self) -> Listeners:
+        post = self._courier.post
+        return Listeners(
+            written=lambda generation: post(lambda: self._take_written(generation)),
+            failing=self._post_error("coco"),
+            reported=lambda error: post(lambda: self.reported.emit(error)),
+            measured=lambda sizes: post(lambda: self._take_sizes(sizes)),
+            put=self._store.put,
+            settle=self._store.flush,
+        )
+
+    # --- Where ---
+
+    @property
+    def folder(self) -> Path:
+        """The images."""
+        return self._place.folder
+
+    @property
+    def project_dir(self) -> Path:
+        """The program's own files."""
+        return self._place.project_dir
+
+    @property
+    def coco_path(self) -> Path:
+        """The COCO file that follows the work."""
+        return self._coco_path
+
+    # --- Images ---
+
+    def keys(self) -> Sequence[str]:
+        """All images in the order of the folder. Treat as read-only; changes while images come."""
+        return self._order.keys
+
+    def record(self, key: str) -> ImageRecord:
+        """What is known about an image. Raises KeyError for an unknown key."""
+        known = self._records[key]
+        if isinstance(known, ImageRecord):
+            return known
+        record = self._records[key] = journal.record(known)
+        return record
+
+    def path(self, key: str) -> Path:
+        """The image file."""
+        return self._place.folder / key
+
+    def add_images(self, keys: Iterable[str]) -> None:
+        """Images that exist, in the order of the folder; known ones only take their place."""
+        batch = list(dict.fromkeys(keys))
+        fresh = [key for key in batch if key not in self._records]
+        first = self._order.place(batch)
+        if fresh:
+            rows = []
+            for key in fresh:
+                self._last_image += 1
+                self._records[key] = (self._last_image, key, 0, 0, 1, 0, 0, 0, "{}")
+                self._keys_by_id[self._last_image] = key
+                rows.append((self._last_image, key, first))
+            self._put(journal.AddImages(rows))
+        if first >= 0:
+            self.images_changed.emit()
+
+    def set_size(self, key: str, width: int, height: int, orientation: int) -> None:
+        """Size of the upright image in pixels and EXIF orientation, once somebody read the file."""
+        old = self.record(key)
+        if (old.width, old.height, old.orientation) == (width, height, orientation):
+            return
+        self._put(journal.WriteSize(old.id, width, height, orientation))
+        self._set_record(replace(old, width=width, height=height, orientation=orientation))
+        if old.count and old.width and (old.width, old.height) != (width, height):
+            self.reported.emit(
+                UserError(
+                    f"The annotations of “{key}” were made for an image of "
+                    f"{old.width} × {old.height} pixels, but it has {width} × {height}.",
+                    "Check that it is the right file, and that it was not rotated or resized.",
+                )
+            )
+
+    def set_reviewed(self, key: str, reviewed: bool) -> None:
+        """A person said that this image is finished, or not."""
+        old = self.record(key)
+        if old.reviewed != reviewed:
+            self._put(journal.WriteReviewed(old.id, reviewed))
+            self._set_record(replace(old, reviewed=reviewed))
+
+    def _set_record(self, record: ImageRecord) -> None:
+        self._records[record.key] = record
+        self.record_changed.emit(record.key)
+
+    # --- Annotations ---
+
+    def annotations(self, key: str) -> Annotations:
+        """All objects of an image, bottom layer first.
+
+        Raises:
+            KeyError: no such image.
+            UserError: the journal cannot be read.
+        """
+        return self._opened_image(key).annotations
+
+    def new_id(self) -> int:
+        """An annotation id nobody has had."""
+        self._last_annotation += 1
+        return self._last_annotation
+
+    def edit(self, key: str, annotations: Annotations, text: str) -> int:
+        """Give an image other annotations, as one step of its history.
+
+        Args:
+            key: the image.
+            annotations: its new state; new objects have ids from `new_id`.
+            text: what the user did, for the undo menu.
+
+        Returns:
+            The number `edit_saved` confirms; 0 if nothing changed.
+
+        Raises:
+            ValueError: repeated or foreign ids, an unknown category: a bug of the caller.
+        """
+        opened, image = self._opened_image(key), self._image_id(key)
+        annotations = tuple(annotations)
+        change = difference(opened.annotations, annotations)
+        if not change:
+            return 0
+        self._check(annotations, change)
+        self._learn_size(key, annotations)
+        self._last_step += 1
+        step = self._last_step
+        opened.done.append(journal.Step(step, text, False))
+        opened.undone.clear()
+        self._opened.hold(image, step, change)
+        self._put(journal.WriteEdit(image, step, text, change, annotations))
+        self._take_change(key, opened, change, annotations)
+        return step
+
+    def _check(self, annotations: Annotations, change: Change) -> None:
+        if len({a.id for a in annotations}) != len(annotations):
+            raise ValueError("annotation ids are repeated")
+        known = {category.id for category in self._categories}
+        for _, annotation in change.after:
+            if not 0 < annotation.id <= self._last_annotation:
+                raise ValueError(f"annotation id {annotation.id} is not from new_id()")
+            if annotation.category_id is not None and annotation.category_id not in known:
+                raise ValueError(f"there is no category {annotation.category_id}")
+
+    def _learn_size(self, key: str, annotations: Annotations) -> None:
+        if not self.record(key).width:
+            shape = next((a.shape for a in annotations if isinstance(a.shape, Mask)), None)
+            if shape is not None:
+                self.set_size(key, shape.width, shape.height, self.record(key).orientation)
+
+    def undo(self, key: str) -> str | None:
+        """Take the last step of an image back; its text, or None if there is none."""
+        opened = self._opened_image(key)
+        if not opened.done:
+            return None
+        step = opened.done[-1]
+        self._move(key, opened, step, self._read(lambda: self._opened.change(step.id)).inverse)
+        opened.undone.append(opened.done.pop())
+        return step.text
+
+    def redo(self, key: str) -> str | None:
+        """Do the step taken back last again; its text, or None if there is none."""
+        opened = self._opened_image(key)
+        if not opened.undone:
+            return None
+        step = opened.undone[-1]
+        self._move(key, opened, step, self._read(lambda: self._opened.change(step.id)))
+        opened.done.append(opened.undone.pop())
+        return step.text
+
+    def _move(self, key: str, opened: OpenedImage, step: journal.Step, change: Change) -> None:
+        is_undone = bool(opened.done) and opened.done[-1] is step
+        annotations = change.apply(opened.annotations)
+        self._revive_categories(change)
+        image = self._image_id(key)
+        self._opened.hold(image, step.id)
+        self._put(journal.WriteMove(image, step.id, change, annotations, is_undone))
+        self._take_change(key, opened, change, annotations)
+
+    def undo_text(self, key: str) -> str | None:
+        """What `undo` would take back."""
+        done = self._opened_image(key).done
+        return done[-1].text if done else None
+
+    def redo_text(self, key: str) -> str | None:
+        """What `redo` would do again."""
+        undone = self._opened_image(key).undone
+        return undone[-1].text if undone else None
+
+    def _take_change(
+        self, key: str, opened: OpenedImage, change: Change, annotations: Annotations
+    ) -> None:
+        opened.annotations = annotations
+        for _, annotation in change.before:
+            self._count(annotation, -1)
+            self._name(annotation.id, None)
+        for _, annotation in change.after:
+            self._count(annotation, 1)
+            self._name(annotation.id, annotation.category_id)
+        record = self.record(key)
+        if record.count != len(annotations):
+            self._set_record(replace(record, count=len(annotations)))
+        self.annotations_changed.emit(key)
+
+    def _count(self, annotation: Annotation, step: int) -> None:
+        if annotation.category_id is not None:
+            self._usage[annotation.category_id] += step
+
+    def _name(self, annotation: int, category: int | None) -> None:
+        self._category_of[annotation] = category
+        for memory in self._memories.values():
+            memory.rename(annotation, category)
+
+    def import_coco(self, path: Path) -> str:
+        """Add the objects of a COCO file, one step per image; a sentence about what came.
+
+        Raises:
+            UserError: the file cannot be read, or is not COCO.
+        """
+        from annotator.services.importing import import_into
+
+        return import_into(self, path)
+
+    # --- Categories ---
+
+    def categories(self) -> tuple[Category, ...]:
+        """All classes in the user's order."""
+        return tuple(self._categories)
+
+    def category(self, category_id: int) -> Category:
+        """One class. Raises KeyError for an unknown id."""
+        for category in self._categories:
+            if category.id == category_id:
+                return category
+        raise KeyError(category_id)
+
+    def category_usage(self) -> dict[int, int]:
+        """How many annotations of the project every class has."""
+        return {category.id: self._usage[category.id] for category in self._categories}
+
+    def add_category(self, name: str, color: str = "") -> Category:
+        """The class with this name, made if there is none.
+
+        Raises:
+            UserError: the name is empty.
+        """
+        name = _cleaned(name)
+        for category in self._categories:
+            if category.name == name:
+                return category
+        color = color or self._free_color()
+        # A class removed before comes back as it was, so that its history still means it.
+        for old in self._removed:
+            if old.name == name:
+                self._removed.remove(old)
+                self._categories.append(old)
+                self._put_categories()
+                return old
+        self._last_category += 1
+        category = Category(self._last_category, name, color)
+        self._categories.append(category)
+        self._put_categories()
+        return category
+
+    def _free_color(self) -> str:
+        used = {category.color.upper() for category in self._categories}
+        start = len(self._categories)
+        wanted = (color_for(start + i) for i in range(32))
+        return next((color for color in wanted if color.upper() not in used), color_for(start))
+
+    def change_category(self, category: Category) -> None:
+        """Rename, recolour or regroup a class.
+
+        Raises:
+            UserError: the name is empty or another class has it.
+            KeyError: no such class.
+        """
+        old = self.category(category.id)
+        category = replace(category, name=_cleaned(category.name))
+        if any(c.name == category.name and c.id != category.id for c in self._categories):
+            raise UserError(f"There is already a class “{category.name}”.", "Choose another name.")
+        if category != old:
+            self._categories[self._categories.index(old)] = category
+            self._put_categories()
+
+    def move_category(self, category_id: int, position: int) -> None:
+        """Put a class at this place of the list."""
+        category = self.category(category_id)
+        self._categories.remove(category)
+        self._categories.insert(max(position, 0), category)
+        self._put_categories()
+
+    def remove_category(self, category_id: int) -> None:
+        """Remove a class nobody uses.
+
+        Raises:
+            UserError: it is used.
+            KeyError: no such class.
+        """
+        category = self.category(category_id)
+        count = self._usage[category_id]
+        if count:
+            objects = "1 object has" if count == 1 else f"{count} objects have"
+            raise UserError(
+                f"{objects} the class “{category.name}”.", "Give them another class first."
+            )
+        self._categories.remove(category)
+        self._removed.append(category)
+        self._put_categories()
+
+    def _revive_categories(self, change: Change) -> None:
+        """An undone deletion may bring objects of a removed class back."""
+        wanted = {annotation.category_id for _, annotation in change.after}
+        back = [category for category in self._removed if category.id in wanted]
+        for category in back:
+            self._removed.remove(category)
+            self._categories.append(self._with_free_name(category))
+        if back:
+            self._put_categories()
+
+    def _with_free_name(self, category: Category) -> Category:
+        taken = {c.name for c in self._categories}
+        while category.name in taken:
+            category = replace(category, name=f"{category.name} ({category.id})")
+        return category
+
+    def _put_categories(self) -> None:
+        self._put(journal.WriteCategories(tuple(self._categories), tuple(self._removed)))
+        self.categories_changed.emit()
+
+    # --- Memory for names ---
+
+    def vectors(
+        self, space: str
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+        """What named objects look like, oldest first. Treat the arrays as read-only.
+
+        Args:
+            space: the model the vectors are from.
+
+        Returns:
+            Annotation ids (n,), category ids (n,), vectors (n, d).
+        """
+        return self._memory(space).living()
+
+    def set_vector(self, annotation_id: int, space: str, vector: NDArray[np.float32]) -> None:
+        """Remember what an object looks like: (d,) float32."""
+        import numpy as np
+
+        vector = np.ascontiguousarray(vector, np.float32).ravel()
+        memory = self._memory(space)
+        memory.set(annotation_id, self._category_id_of(annotation_id), vector)
+        self._put(journal.WriteVector(annotation_id, space, vector.tobytes()))
+
+    def _memory(self, space: str) -> NameMemory:
+        if space not in self._memories:
+            rows = self._read(lambda: journal.load_vectors(self._reader.connection(), space))
+            current = ((i, self._category_of.get(i, c), v) for i, c, v in rows)
+            self._memories[space] = NameMemory(current)
+        return self._memories[space]
+
+    def _category_id_of(self, annotation: int) -> int | None:
+        if annotation in self._category_of:
+            return self._category_of[annotation]
+        db = self._read(self._reader.connection)
+        return self._read(lambda: journal.load_category_of(db, annotation))
+
+    # --- Small things ---
+
+    def note(self, name: str) -> Any:
+        """A small thing kept with the project, None if it was never set."""
+        return self._notes.get(name)
+
+    def set_note(self, name: str, value: Any) -> None:
+        """Keep a small thing (a JSON value) with the project."""
+        if name not in self._notes or self._notes[name] != value:
+            self._notes[name] = value
+            self._put(journal.WriteNote(name, journal.text_of(value)))
+
+    def announce(self, notice: UserError) -> None:
+        """Tell people something a moment later, when whoever opened the document listens."""
+        self._courier.post(lambda: self.reported.emit(notice))
+
+    # --- Saving ---
+
+    @property
+    def save_state(self) -> SaveState:
+        """How safe the work is."""
+        return self._save_state
+
+    def save(self) -> None:
+        """Write the COCO file now (in the background); `save_state_changed` tells when."""
+        self._exporter.write_now()
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Wait until every edit is durable; False if it is not within the time (seconds)."""
+        return self._store.flush(timeout)
+
+    def close(self) -> None:
+        """Finish saving, write the COCO file, end the threads, let other windows in.
+
+        Raises:
+            UserError: the disk does not take the last edits; they were put aside elsewhere and the
+                message says where.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        self._store.flush(CLOSING)
+        self._exporter.close()
+        lost = [op for op in self._store.close(CLOSING / 2) if op.is_work]
+        self._reader.close()
+        self._lock.unlock()
+        if lost:
+            from annotator.services.opening import put_aside
+
+            raise put_aside(self._place, lost, self._errors.get("journal"))
+
+    # --- Between the threads ---
+
+    def _put(self, operation: journal.Operation) -> None:
+        self._unsaved += operation.is_work
+        self._unsaved_exported += operation.is_exported
+        self._store.put(operation)
+        if operation.is_work or operation.is_exported:
+            self._refresh_save_state()
+
+    def _post_saved(self, batch: Sequence[journal.Operation], generation: int) -> None:
+        if generation:
+            self._exporter.follow()
+        self._courier.post(lambda: self._take_saved(batch, generation))
+
+    def _post_error(self, name: str) -> Callable[[UserError | None], None]:
+        return lambda error: self._courier.post(lambda: self._take_error(name, error))
+
+    def _take_saved(self, batch: Sequence[journal.Operation], generation: int) -> None:
+        self._generation = max(self._generation, generation)
+        for operation in batch:
+            self._unsaved -= operation.is_work
+            self._unsaved_exported -= operation.is_exported
+            if isinstance(operation, (journal.WriteEdit, journal.WriteMove)):
+                self._opened.release(operation.image, operation.step)
+        self._refresh_save_state()
+        for operation in batch:
+            if isinstance(operation, journal.WriteEdit):
+                self.edit_saved.emit(operation.step)
+
+    def _take_written(self, generation: int) -> None:
+        self._written = max(self._written, generation)
+        self._refresh_save_state()
+
+    def _take_error(self, name: str, error: UserError | None) -> None:
+        self._errors[name] = error
+        self._refresh_save_state()
+
+    def _take_sizes(self, sizes: list[tuple[str, int, int, int]]) -> None:
+        if self._closed:
+            return
+        for key, width, height, orientation in sizes:
+            if not self.record(key).width:
+                self.set_size(key, width, height, orientation)
+
+    def _refresh_save_state(self) -> None:
+        behind = self._unsaved_exported > 0 or self._generation > self._written
+        error = self._errors.get("journal") or self._errors.get("coco")
+        state = SaveState(self._unsaved, behind, error)
+        if state != self._save_state:
+            self._save_state = state
+            self.save_state_changed.emit(state)
+
+    # --- Reading ---
+
+    def _image_id(self, key: str) -> int:
+        return self.record(key).id
+
+    def _opened_image(self, key: str) -> OpenedImage:
+        image = self._image_id(key)
+        return self._read(lambda: self._opened.get(image))
+
+    def _load_image(self, image: int) -> OpenedImage:
+        db = self._reader.connection()
+        steps = journal.load_steps(db, image)
+        done = [step for step in steps if not step.is_undone]
+        undone = [step for step in reversed(steps) if step.is_undone]
+        return OpenedImage(journal.load_annotations(db, image), done, undone)
+
+    def _load_change(self, step: int) -> Change:
+        return journal.load_change(self._reader.connection(), step)
+
+    def _read(self, action: Callable[[], T]) -> T:
+        try:
+            return action()
+        except sqlite3.OperationalError as error:
+            raise explain_failure(error, self._place.journal) from error
+        except (sqlite3.Error, ValueError, KeyError, TypeError) as error:
+            raise journal.damaged(self._place.journal, str(error)) from error
+
+
+def _cleaned(name: str) -> str:
+    name = " ".join(name.split())
+    if not name:
+        raise UserError("A class needs a name.", "Type one.")
+    return name

@@ -1,0 +1,189 @@
+"""How a `Document` comes to life: a new folder, a known one, a damaged one."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from PySide6.QtCore import QLockFile
+
+from annotator.core.errors import UserError
+from annotator.core.files import fingerprint, free_name, time_stamp
+from annotator.services import journal
+from annotator.services.coco_export import CocoState, is_foreign, load_state, save_state
+from annotator.services.document import Document
+from annotator.services.importing import Resolver, describe_problems
+from annotator.services.journal import DamagedJournal, Operation
+from annotator.services.project_folder import COCO, Place, find_place, lock_project
+from annotator.services.store import explain_failure
+
+
+def open_document(folder: Path, project_dir: Path | None) -> Document:
+    """See `Document.open`."""
+    place = find_place(folder, project_dir)
+    lock = lock_project(place.project_dir)
+    try:
+        return _open(place, lock, [])
+    except BaseException:
+        lock.unlock()
+        raise
+
+
+def recover_document(folder: Path, project_dir: Path | None) -> Document:
+    """See `Document.recover`."""
+    place = find_place(folder, project_dir)
+    lock = lock_project(place.project_dir)
+    try:
+        try:
+            return _open(place, lock, [])
+        except DamagedJournal:
+            return _open(place, lock, [_recover(place)])
+    except BaseException:
+        lock.unlock()
+        raise
+
+
+def _open(place: Place, lock: QLockFile, notices: list[UserError]) -> Document:
+    if place.notice is not None:
+        notices.append(place.notice)
+    try:
+        db, _ = journal.open_journal(place.journal)
+    except sqlite3.OperationalError as error:
+        raise explain_failure(error, place.journal) from error
+    try:
+        state = load_state(place.coco_state, COCO)
+        # Written last when a project is made: without it the first opening did not come to its end.
+        if not journal.load_counter(db, "unnamed"):
+            state = _start(db, place, state, notices)
+        coco = place.coco.with_name(state.file)
+        with contextlib.suppress(OSError):
+            if state.hashes and is_foreign(coco, state):
+                notices.append(_changed_outside(coco))
+        document = Document(place, lock, db, coco, state)
+    except sqlite3.OperationalError as error:
+        db.close()
+        raise explain_failure(error, place.journal) from error
+    except (sqlite3.DatabaseError, ValueError, KeyError, TypeError) as error:
+        db.close()
+        raise journal.damaged(place.journal, str(error)) from error
+    except OSError as error:
+        db.close()
+        raise explain_failure(error, place.project_dir) from error
+    for notice in notices:
+        document.announce(notice)
+    return document
+
+
+def _changed_outside(coco: Path) -> UserError:
+    return UserError(
+        f"“{coco.name}” was changed by another program since it was last written here.",
+        "The project shows its own state; the changed file is kept under another name when the"
+        " project is next saved.",
+    )
+
+
+# --- A new project ---
+
+
+def _start(
+    db: sqlite3.Connection, place: Place, state: CocoState, notices: list[UserError]
+) -> CocoState:
+    """Fill a new journal, from the COCO file if there is one."""
+    from annotator.core.formats.coco.dataset import Dataset
+    from annotator.core.formats.coco.reading import read_coco
+    from annotator.core.formats.coco.writing import new_header
+
+    own = place.coco.with_name(state.file)
+    source = own if own.is_file() else place.source
+    dataset = None
+    if source.is_file():
+        resolver = Resolver(place.folder)
+        try:
+            dataset = read_coco(source, resolver.key, resolver.size)
+        except UserError as error:
+            notices.append(error)
+            state = replace(state, file=free_name(own).name)
+        else:
+            kept = _keep_original(source, place.project_dir)
+            if dataset.problems:
+                notices.append(describe_problems(source, dataset.problems, kept))
+            if source == own:
+                state = state.seen(fingerprint(own))
+    if dataset is None:
+        dataset = Dataset(header=new_header(place.folder.name, time.strftime("%Y-%m-%d")))
+    save_state(place.coco_state, state)
+    journal.write_dataset(db, dataset)
+    return state
+
+
+def _keep_original(source: Path, project_dir: Path) -> Path:
+    """The file as it was before this program wrote it for the first time."""
+    kept = free_name(project_dir / f"imported {time_stamp()}.json")
+    shutil.copy2(source, kept)
+    return kept
+
+
+# --- A damaged project ---
+
+
+def _recover(place: Place) -> UserError:
+    """Put the damaged journal aside, make a new one of what is readable, and say what was done."""
+    from annotator.services.salvage import salvage
+
+    damaged = free_name(place.journal.with_name(f"journal.damaged-{time_stamp()}.sqlite"))
+    for suffix in ("-wal", "-shm", ""):
+        part = place.journal.with_name(place.journal.name + suffix)
+        if part.exists():
+            part.rename(damaged.with_name(damaged.name + suffix))
+    state = load_state(place.coco_state, COCO)
+    own = place.coco.with_name(state.file)
+    found = salvage(damaged, place, own if own.is_file() else place.source)
+    return UserError(
+        f"The journal was damaged and made anew: {found}.",
+        f"The damaged file was kept as “{damaged}”.",
+    )
+
+
+def put_aside(place: Place, lost: Sequence[Operation], error: UserError | None) -> UserError:
+    """Save operations the journal does not take in the user's data folder.
+
+    Returns:
+        What happened, for people.
+    """
+    from platformdirs import user_data_path
+
+    folder = user_data_path("annotator", appauthor=False) / "rescued"
+    reason = error.message if error else f"“{place.journal}” cannot be written."
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = free_name(folder / f"{place.folder.name[:40]} {time_stamp()}.sqlite")
+        if place.journal.is_file():
+            with contextlib.suppress(sqlite3.Error):
+                _copy(place.journal, path)
+        db, _ = journal.open_journal(path)
+        db.execute("BEGIN IMMEDIATE")
+        for operation in lost:
+            operation.apply(db)
+        db.execute("COMMIT")
+        db.close()
+    except (OSError, sqlite3.Error, UserError):
+        return UserError(f"{reason} The last {len(lost)} edits are lost.", "Check the disk.")
+    return UserError(
+        f"{reason} The project with the last {len(lost)} edits was put aside as “{path}”.",
+        f"When the folder can be written again, copy it to “{place.journal}”.",
+    )
+
+
+def _copy(source: Path, target: Path) -> None:
+    old = journal.connect(source, read_only=True)
+    new = journal.connect(target)
+    try:
+        old.backup(new)
+    finally:
+        old.close()
+        new.close()
