@@ -247,7 +247,7 @@ class ClassModel(QAbstractListModel):
         """Move the dragged class in front of a row."""
         if not data.hasFormat(MIME) or self._query:
             return False
-        category_id = int(data.data(MIME).data().decode() or 0)
+        category_id = int(bytes(data.data(MIME).data()).decode() or 0)
         ids = [category.id for category in self._categories]
         if category_id not in ids:
             return False

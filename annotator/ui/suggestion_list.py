@@ -54,7 +54,7 @@ class SuggestionModel(QAbstractListModel):
         return self._suggestions
 
     def color(self, name: str) -> str:
-        """ "#rrggbb" of a class, grey for a name that is not one yet."""
+        """The colour of a class, "#rrggbb"; grey for a name that is not one yet."""
         return self._colors.get(name, UNKNOWN_COLOR)
 
     def show(self, suggestions: tuple[Suggestion, ...], colors: Mapping[str, str]) -> None:
