@@ -32,6 +32,7 @@ from annotator.actions import (
 )
 from annotator.core.errors import UserError
 from annotator.keymaps import bindings
+from annotator.services.document import DamagedJournal
 from annotator.ui.adjust_panel import AdjustPanel
 from annotator.ui.annotation_list import AnnotationList
 from annotator.ui.attributes_editor import AttributesEditor
@@ -301,8 +302,27 @@ class MainWindow(QMainWindow):
         """Open a folder or an image, or say why not."""
         try:
             self.workspace.open_path(path, project_dir)
+        except DamagedJournal as error:
+            self._offer_recovery(error, path, project_dir)
         except UserError as error:
             self.messages.show_error(error)
+
+    def _offer_recovery(self, error: UserError, path: Path, project_dir: Path | None) -> None:
+        folder = path if path.is_dir() else path.parent
+
+        def recover() -> None:
+            try:
+                self.workspace.open_folder(folder, project_dir, recover=True)
+            except UserError as failure:
+                self.messages.show_error(failure)
+
+        self.messages.show_message(
+            error.message,
+            error.remedy,
+            level="error",
+            actions=[("Recover what can be read", recover)],
+            key="damaged journal",
+        )
 
     def choose_folder(self) -> None:
         """Ask for a folder and open it."""
@@ -544,7 +564,10 @@ class MainWindow(QMainWindow):
             geometry=self.saveGeometry().data(), window_state=self.saveState().data()
         )
         self.settings.save()
-        self.workspace.close()
+        try:
+            self.workspace.close()
+        except UserError as error:
+            QMessageBox.critical(self, "Annotator", f"{error.message}\n\n{error.remedy}")
         event.accept()
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:

@@ -137,15 +137,24 @@ class Workspace(QObject):
             return ()
         return self._document.annotations(self._key)
 
-    def open_folder(self, folder: Path, project_dir: Path | None = None) -> None:
+    def open_folder(
+        self, folder: Path, project_dir: Path | None = None, *, recover: bool = False
+    ) -> None:
         """Open a folder as a project; the images are looked for in the background.
 
+        Args:
+            folder: the images.
+            project_dir: where the journal and the COCO file go; beside the images by default.
+            recover: the journal is damaged: keep it aside and take over what can be read.
+
         Raises:
-            UserError: the folder or its journal cannot be used; what was open stays open.
+            DamagedJournal: the journal cannot be read; open again with `recover`.
+            UserError: the folder cannot be used; what was open stays open.
         """
         if self._document is not None and self._document.folder == folder.resolve():
             return
-        document = Document.open(folder, project_dir)
+        open_document = Document.recover if recover else Document.open
+        document = open_document(folder, project_dir)
         self.close_project()
         self._document = document
         document.setParent(self)
@@ -221,10 +230,17 @@ class Workspace(QObject):
             QCoreApplication.processEvents()
 
     def close(self) -> None:
-        """Close the project and end all threads."""
-        self.close_project()
-        self._loader.close()
-        self._models.close()
+        """Close the project and end all threads.
+
+        Raises:
+            UserError: the disk does not take the last edits; the message says where they are.
+        """
+        try:
+            self.close_project()
+        finally:
+            self._scan.stop()
+            self._loader.close()
+            self._models.close()
 
     def _add_images(self, keys: list[str]) -> None:
         if self._document is None:
