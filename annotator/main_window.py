@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from annotator.services.document import Document
     from annotator.services.settings import Settings, SettingsStore
     from annotator.services.workspace import Workspace
+    from annotator.ui.command_palette import CommandPalette, Source
 
 TOGGLES = {
     "view.hover_preview": "hover_preview",
@@ -87,6 +88,7 @@ class MainWindow(QMainWindow):
         )
         self.menus = build_menus(self.menuBar(), self.actions_by_id)
         self._build_toolbar()
+        self._palette: CommandPalette | None = None
         self._handlers = self._make_handlers()
         self._guard = KeyGuard(self, (self.canvas,))
         self._wire()
@@ -109,9 +111,9 @@ class MainWindow(QMainWindow):
         outer = QVBoxLayout(centre)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(0)
-        outer.addWidget(self.messages)
-        outer.addWidget(self._pages, 1)
+        outer.addWidget(self._pages)
         self.setCentralWidget(centre)
+        self.messages.float_over(centre)
 
     def _build_docks(self) -> None:
         self.image_list = ImageList(self.workspace)
@@ -208,7 +210,7 @@ class MainWindow(QMainWindow):
             "class.search": self._focus_names,
             "class.new": self._focus_names,
             "help.shortcuts": self._show_shortcuts,
-            "help.command_palette": partial(self._open_palette, "commands"),
+            "help.command_palette": self._open_palette,
             "help.about": self._show_about,
         }
         for tool in ("smart", "box", "polygon", "select", "pan"):
@@ -256,6 +258,7 @@ class MainWindow(QMainWindow):
             self.canvas.zoom_changed.connect(status.show_zoom)
         self.canvas.context_menu_requested.connect(self._show_context_menu)
         self.label_panel.left.connect(self.canvas.setFocus)
+        self.image_list.left.connect(self.canvas.setFocus)
         self.annotation_list.activated.connect(lambda number: self.canvas.center_on((number,)))
         self.annotation_list.hovered.connect(self.canvas.highlight)
         self.welcome.open_wanted.connect(self.choose_folder)
@@ -363,10 +366,26 @@ class MainWindow(QMainWindow):
 
         ShortcutSheet(self.settings, self).show()
 
-    def _open_palette(self, what: str) -> None:
+    def _open_palette(self, only: str = "") -> None:
         from annotator.ui.command_palette import CommandPalette
 
-        CommandPalette(self.actions_by_id, self).show()
+        if self._palette is None:
+            self._palette = CommandPalette(self, self.actions_by_id, self._palette_sources())
+        self._palette.open(only)
+
+    def _palette_sources(self) -> tuple[Source, ...]:
+        from annotator.ui.command_palette import Source
+
+        workspace = self.workspace
+
+        def class_names() -> list[str]:
+            document = workspace.document
+            return [c.name for c in document.categories()] if document else []
+
+        return (
+            Source("classes", "Class", class_names, workspace.choose_name, "tag"),
+            Source("images", "Image", self.image_list.visible_keys, workspace.show, "images"),
+        )
 
     def _show_about(self) -> None:
         QMessageBox.about(

@@ -289,9 +289,9 @@ def test_a_second_window_on_the_same_project_is_refused(start: Start, folder: Pa
         user.waits_for_image()
 
         def second(other: User) -> None:
-            other.waits_for(lambda: bool(other.window.messages.texts()))
+            other.waits_for(lambda: bool(other.window.messages.messages))
             assert other.workspace.document is None
-            assert "already open" in " ".join(other.window.messages.texts())
+            assert "already open" in " ".join(other.window.messages.messages)
 
         start([str(folder)], second)
 
@@ -303,7 +303,9 @@ def test_an_existing_coco_file_is_kept_with_all_it_says(start: Start, folder: Pa
         "info": {"description": "mine", "contributor": "me"},
         "licenses": [{"id": 3, "name": "CC", "url": "x"}],
         "my_own_key": [1, 2, 3],
-        "images": [{"id": 77, "file_name": "night/img2.png", "width": 320, "height": 240, "site": 4}],
+        "images": [
+            {"id": 77, "file_name": "night/img2.png", "width": 320, "height": 240, "site": 4}
+        ],
         "categories": [{"id": 9, "name": "moon", "supercategory": "sky", "isthing": 1}],
         "annotations": [
             {
