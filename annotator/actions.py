@@ -258,15 +258,15 @@ def _view() -> Iterable[Command]:
         checkable=True, hint="Brightness, contrast and gamma, for viewing only",
     )  # fmt: skip
     yield Command(
-        "view.images_panel", "Images", (), "images", "View/Panels", True, checkable=True,
+        "view.images_panel", "Images Panel", (), "images", "View/Panels", True, checkable=True,
         hint="The list of images",
     )  # fmt: skip
     yield Command(
-        "view.names_panel", "Names", (), "tag", "View/Panels", checkable=True,
+        "view.names_panel", "Names Panel", (), "tag", "View/Panels", checkable=True,
         hint="Classes and suggested names",
     )  # fmt: skip
     yield Command(
-        "view.objects_panel", "Objects", (), "layers", "View/Panels", checkable=True,
+        "view.objects_panel", "Objects Panel", (), "layers", "View/Panels", checkable=True,
         hint="The objects of this image",
     )  # fmt: skip
     yield Command(
@@ -277,7 +277,11 @@ def _view() -> Iterable[Command]:
         "view.previous_panel", "Previous Panel", ("Shift+F6",), "", "View/Panels",
         hint="Move the keyboard focus to the previous panel",
     )  # fmt: skip
-    for theme, text in (("system", "Like the System"), ("light", "Light"), ("dark", "Dark")):
+    for theme, text in (
+        ("system", "System Theme"),
+        ("light", "Light Theme"),
+        ("dark", "Dark Theme"),
+    ):
         yield Command(
             f"view.theme_{theme}", text, (), "theme" if theme == "system" else theme,
             "View/Theme", checkable=True, group="theme", hint="Colours of the window",
@@ -385,7 +389,6 @@ GESTURES: tuple[tuple[str, str, str], ...] = (
     ("Select", "Arrow keys · Shift+Arrow", "Move by one pixel · by ten"),
     ("View", "Wheel", "Zoom at the pointer"),
     ("View", "Middle drag · Space+Drag", "Move the view, in every tool"),
-    ("View", "Hold H", "Hide all masks"),
 )
 """What the mouse does, for the shortcut sheet: where, gesture, effect."""
 

@@ -1,0 +1,390 @@
+"""`SettingsDialog`: everything the user can prefer; every change acts at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QEvent, QModelIndex, QPersistentModelIndex, QSize, Qt
+from PySide6.QtGui import QPalette
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QCheckBox,
+    QDialog,
+    QDialogButtonBox,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QListWidget,
+    QListWidgetItem,
+    QPushButton,
+    QRadioButton,
+    QScrollArea,
+    QSlider,
+    QStackedWidget,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from annotator.services.settings import Settings, SettingsStore
+from annotator.ui.icons import icon
+from annotator.ui.theme import level_color
+
+if TYPE_CHECKING:
+    from models.api import SegmenterSpec
+
+Choice = tuple[str, str, str]
+"""Value, text and explanation of one choice."""
+
+
+class SettingsDialog(QDialog):
+    """Pages of settings; it does not block the main window.
+
+    Args:
+        store: read and written.
+        parent: the window.
+    """
+
+    def __init__(self, store: SettingsStore, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._store = store
+        self.setWindowTitle("Settings")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.pages = QListWidget(self)
+        self.pages.setAccessibleName("Pages")
+        self.pages.setItemDelegate(_Tall(self.pages))
+        self.pages.setFrameShape(QFrame.Shape.NoFrame)
+        self._stack = QStackedWidget(self)
+        for title, drawing, page in (
+            ("Appearance", "theme", _Appearance(store, self)),
+            ("Keyboard", "keyboard", _Keyboard(store, self)),
+            ("Canvas", "image", _Canvas(store, self)),
+            ("Model", "model", _Model(store, self)),
+            ("Saving", "save", _Saving(store, self)),
+        ):
+            self.pages.addItem(QListWidgetItem(icon(drawing), title))
+            self._stack.addWidget(page)
+        self.pages.currentRowChanged.connect(self._stack.setCurrentIndex)
+        self._build()
+        self.pages.setCurrentRow(0)
+
+    def _build(self) -> None:
+        em = self.fontMetrics().height()
+        self.pages.setFixedWidth(11 * em)
+        self.pages.setIconSize(QSize(em + 4, em + 4))
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close, self)
+        buttons.rejected.connect(self.close)
+        line = QFrame(self)
+        line.setFrameShape(QFrame.Shape.VLine)
+        line.setForegroundRole(QPalette.ColorRole.Mid)
+        middle = QHBoxLayout()
+        middle.addWidget(self.pages)
+        middle.addWidget(line)
+        middle.addWidget(self._stack, 1)
+        column = QVBoxLayout(self)
+        column.addLayout(middle, 1)
+        column.addWidget(buttons)
+        self.resize(56 * em, 38 * em)
+
+    def show_page(self, title: str) -> None:
+        """Turn to the page with this title."""
+        for item in self.pages.findItems(title, Qt.MatchFlag.MatchExactly):
+            self.pages.setCurrentItem(item)
+
+    @classmethod
+    def open_over(cls, store: SettingsStore, window: QWidget, page: str = "") -> SettingsDialog:
+        """The settings of a window: the open ones brought to the front, or new ones."""
+        dialog = window.findChild(cls) or cls(store, window)
+        if page:
+            dialog.show_page(page)
+        dialog.show()
+        dialog.raise_()
+        dialog.activateWindow()
+        return dialog
+
+
+class _Page(QWidget):
+    """A column of settings that follows the store."""
+
+    def __init__(self, store: SettingsStore, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.store = store
+        self.column = QVBoxLayout(self)
+        self.column.setContentsMargins(14, 6, 6, 6)
+        self._followers: list[Callable[[Settings], None]] = []
+        store.changed.connect(self._follow)
+
+    def _follow(self, settings: Settings) -> None:
+        for follower in self._followers:
+            follower(settings)
+
+    def heading(self, text: str, explanation: str = "") -> None:
+        """A bold line, and what it is about."""
+        if self.column.count():
+            self.column.addSpacing(self.fontMetrics().height())
+        label = QLabel(text, self)
+        font = label.font()
+        font.setBold(True)
+        label.setFont(font)
+        self.column.addWidget(label)
+        if explanation:
+            self.column.addWidget(soft_label(explanation, self))
+
+    def choice(self, name: str, title: str, choices: Sequence[Choice]) -> None:
+        """Radio buttons for a field with a few values."""
+        group = QButtonGroup(self)
+        buttons: dict[str, QRadioButton] = {}
+        for value, text, explanation in choices:
+            button = QRadioButton(text, self)
+            button.setAccessibleDescription(f"{title}. {explanation}")
+            button.setObjectName(f"{name}.{value}")
+            button.toggled.connect(
+                lambda on, value=value: self.store.update(**{name: value}) if on else None
+            )
+            group.addButton(button)
+            buttons[value] = button
+            self.column.addWidget(button)
+            if explanation:
+                self.column.addWidget(soft_label(explanation, self, indented=True))
+
+        def follow(settings: Settings) -> None:
+            buttons[getattr(settings, name)].setChecked(True)
+
+        self.follow(follow)
+
+    def toggle(self, name: str, text: str, explanation: str = "") -> None:
+        """A check box for a true-or-false field."""
+        box = QCheckBox(text, self)
+        box.setObjectName(name)
+        box.setAccessibleDescription(explanation)
+        box.toggled.connect(lambda on: self.store.update(**{name: on}))
+        self.column.addWidget(box)
+        if explanation:
+            self.column.addWidget(soft_label(explanation, self, indented=True))
+        self.follow(lambda settings: box.setChecked(getattr(settings, name)))
+
+    def follow(self, follower: Callable[[Settings], None]) -> None:
+        """Call now and after every change."""
+        self._followers.append(follower)
+        follower(self.store.settings)
+
+
+class _Appearance(_Page):
+    def __init__(self, store: SettingsStore, parent: QWidget) -> None:
+        super().__init__(store, parent)
+        self.heading("Theme")
+        self.choice(
+            "theme",
+            "Theme",
+            (
+                ("system", "Like the &system", "Light or dark together with your desktop."),
+                ("light", "&Light", ""),
+                ("dark", "&Dark", "Easier on the eyes beside dark photographs."),
+            ),
+        )
+        self.heading("Start")
+        self.toggle("reopen_last", "&Open the last folder when the program starts")
+        self.column.addStretch(1)
+
+
+class _Keyboard(_Page):
+    def __init__(self, store: SettingsStore, parent: QWidget) -> None:
+        super().__init__(store, parent)
+        self.heading(
+            "Keys", "Choose a command and press Enter to change its keys; changes act at once."
+        )
+        self._filled = False
+
+    def showEvent(self, event: object) -> None:
+        """Build the long list only when somebody looks at it."""
+        if not self._filled:
+            from annotator.ui.shortcut_sheet import ShortcutEditor
+
+            self._filled = True
+            self.column.addWidget(ShortcutEditor(self.store, self), 1)
+
+
+class _Canvas(_Page):
+    def __init__(self, store: SettingsStore, parent: QWidget) -> None:
+        super().__init__(store, parent)
+        self.heading("Mouse wheel")
+        self.choice(
+            "wheel",
+            "Mouse wheel",
+            (
+                ("zoom", "The wheel &zooms at the pointer", "Middle drag or Space-drag pans."),
+                ("scroll", "The wheel &scrolls, Ctrl+wheel zooms", "As in labelme."),
+            ),
+        )
+        self.heading("Under the pointer")
+        self.toggle(
+            "hover_preview", "&Preview what a click would give", "Never slows down the pointer."
+        )
+        self.toggle("crosshair", "&Crosshair through the whole image")
+        self.toggle("pixel_grid", "Pixel &grid when you are close")
+        self.heading("Masks")
+        self._opacity()
+        self.column.addStretch(1)
+
+    def _opacity(self) -> None:
+        label = QLabel("Mask &opacity:", self)
+        slider = QSlider(Qt.Orientation.Horizontal, self)
+        slider.setRange(5, 100)
+        slider.setPageStep(10)
+        slider.setObjectName("mask_opacity")
+        slider.setAccessibleName("Mask opacity in percent")
+        slider.setMaximumWidth(18 * self.fontMetrics().height())
+        label.setBuddy(slider)
+        value = QLabel(self)
+        value.setMinimumWidth(3 * self.fontMetrics().height())
+        row = QHBoxLayout()
+        row.addWidget(label)
+        row.addWidget(slider, 1)
+        row.addWidget(value)
+        row.addStretch(1)
+        self.column.addLayout(row)
+        slider.valueChanged.connect(lambda percent: self.store.update(mask_opacity=percent / 100))
+
+        def follow(settings: Settings) -> None:
+            percent = round(settings.mask_opacity * 100)
+            slider.setValue(percent)
+            value.setText(f"{percent} %")
+
+        self.follow(follow)
+
+
+class _Model(_Page):
+    def __init__(self, store: SettingsStore, parent: QWidget) -> None:
+        super().__init__(store, parent)
+        self.heading("Segmentation model", "What turns your clicks into masks.")
+        self._filled = False
+
+    def showEvent(self, event: object) -> None:
+        """Ask the models about themselves only when somebody looks."""
+        if self._filled:
+            return
+        self._filled = True
+        from models.registry import DEFAULT_SEGMENTER, segmenters
+
+        cards = QWidget(self)
+        rows = QVBoxLayout(cards)
+        rows.setContentsMargins(0, 6, 0, 0)
+        group = QButtonGroup(self)
+        buttons: dict[str, QRadioButton] = {}
+        for spec in segmenters().values():
+            buttons[spec.id] = button = self._card(spec, rows)
+            group.addButton(button)
+        rows.addStretch(1)
+        area = QScrollArea(self)
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setWidget(cards)
+        self.column.addWidget(area, 1)
+
+        def follow(settings: Settings) -> None:
+            chosen = buttons.get(settings.model or DEFAULT_SEGMENTER)
+            if chosen is not None:
+                chosen.setChecked(True)
+
+        self.follow(follow)
+
+    def _card(self, spec: SegmenterSpec, rows: QVBoxLayout) -> QRadioButton:
+        missing = spec.available()
+        button = QRadioButton(spec.title.replace("&", "&&"), self)
+        button.setObjectName(f"model.{spec.id}")
+        button.setEnabled(missing is None)
+        button.setAccessibleDescription(f"{spec.summary} {missing or ''}".strip())
+        button.toggled.connect(lambda on: self.store.update(model=spec.id) if on else None)
+        rows.addWidget(button)
+        rows.addWidget(soft_label(spec.summary, self, indented=True))
+        facts = f"Version {spec.version} · Licence: {spec.licence}"
+        rows.addWidget(soft_label(facts, self, indented=True))
+        rows.addWidget(
+            _LevelLabel(missing or "Ready to use.", "warning" if missing else "success", self)
+        )
+        rows.addSpacing(self.fontMetrics().height() // 2)
+        return button
+
+
+class _Saving(_Page):
+    def __init__(self, store: SettingsStore, parent: QWidget) -> None:
+        super().__init__(store, parent)
+        self.heading(
+            "Every object you accept is saved at once",
+            "The journal beside your images takes every step as you make it and keeps undo; "
+            "the COCO file follows within seconds, and at once when you save.",
+        )
+        self.heading("Masks in the COCO file")
+        self.choice(
+            "segmentation",
+            "Masks in the COCO file",
+            (
+                (
+                    "polygons",
+                    "&Polygons where they are exact, RLE elsewhere",
+                    "A polygon is written only if it rasterises to the very same pixels.",
+                ),
+                ("rle", "&RLE everywhere", "Compressed run lengths, as pycocotools writes them."),
+            ),
+        )
+        self.heading("Recent folders")
+        clear = QPushButton("&Forget recent folders", self)
+        clear.setAutoDefault(False)
+        clear.clicked.connect(store.forget_folders)
+        self.follow(lambda settings: clear.setEnabled(bool(settings.recent_folders)))
+        row = QHBoxLayout()
+        row.addWidget(clear)
+        row.addStretch(1)
+        self.column.addLayout(row)
+        self.heading("Settings file")
+        where = soft_label(str(store.path), self)
+        where.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.column.addWidget(where)
+        self.column.addStretch(1)
+
+
+class _LevelLabel(QLabel):
+    """A line in the colour of its level, in any theme."""
+
+    def __init__(self, text: str, level: str, parent: QWidget) -> None:
+        super().__init__(text, parent)
+        self._level = level
+        self.setWordWrap(True)
+        self.setIndent(int(1.7 * self.fontMetrics().height()))
+        self._tint()
+
+    def _tint(self) -> None:
+        color = level_color(self.palette(), self._level)
+        if self.palette().color(QPalette.ColorRole.WindowText) != color:
+            palette = QPalette(self.palette())
+            palette.setColor(QPalette.ColorRole.WindowText, color)
+            self.setPalette(palette)
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Follow the theme."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self._tint()
+
+
+class _Tall(QStyledItemDelegate):
+    """Rows of the list of pages with air."""
+
+    def sizeHint(
+        self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
+    ) -> QSize:
+        """Twice the height of the text."""
+        return QSize(0, 2 * option.fontMetrics.height())
+
+
+def soft_label(text: str, parent: QWidget, *, indented: bool = False) -> QLabel:
+    """An explanation: wrapped, in the colour of secondary text."""
+    label = QLabel(text, parent)
+    label.setWordWrap(True)
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    label.setForegroundRole(QPalette.ColorRole.PlaceholderText)
+    if indented:
+        label.setIndent(int(1.7 * label.fontMetrics().height()))
+    return label
