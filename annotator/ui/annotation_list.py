@@ -63,6 +63,7 @@ class ObjectView(QListView):
         super().__init__(parent)
         self.model_ = AnnotationModel(self)
         self.placeholder = ""
+        self._switching = False
         self.setModel(self.model_)
         self.setItemDelegate(AnnotationDelegate(self))
         self.setAccessibleName("Objects of this image, top layer first")
@@ -94,13 +95,26 @@ class ObjectView(QListView):
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """A press on the eye or the lock switches it and leaves the selection alone."""
-        if not self._switch(event):
+        self._switching = self._switch(event)
+        if not self._switching:
             super().mousePressEvent(event)
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         """Two quick clicks on a switch are two clicks."""
-        if not self._switch(event):
+        self._switching = self._switch(event)
+        if not self._switching:
             super().mouseDoubleClickEvent(event)
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """A press on a switch never begins a drag."""
+        if not self._switching:
+            super().mouseMoveEvent(event)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        """The end of a click on a switch means nothing to the selection."""
+        if not self._switching:
+            super().mouseReleaseEvent(event)
+        self._switching = False
 
     def _switch(self, event: QMouseEvent) -> bool:
         if event.button() != Qt.MouseButton.LeftButton:

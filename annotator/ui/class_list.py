@@ -91,6 +91,7 @@ class ClassModel(QAbstractListModel):
         super().__init__(parent)
         self._categories: tuple[Category, ...] = ()
         self._counts: Mapping[int, int] = {}
+        self._here: Mapping[int | None, int] = {}
         self._active: int | None = None
         self._query = ""
         self._rows: list[ClassRow] = []
@@ -119,8 +120,12 @@ class ClassModel(QAbstractListModel):
         return self._active
 
     def count(self, category_id: int) -> int:
-        """Number of objects of a class."""
+        """Number of objects of a class in the project."""
         return self._counts.get(category_id, 0)
+
+    def count_here(self, category_id: int) -> int:
+        """Number of objects of a class in the current image."""
+        return self._here.get(category_id, 0)
 
     def set_categories(self, categories: tuple[Category, ...]) -> None:
         """Replace the classes."""
@@ -140,10 +145,10 @@ class ClassModel(QAbstractListModel):
         self._active = category_id
         self._repaint()
 
-    def set_counts(self, counts: Mapping[int, int]) -> None:
-        """Numbers of objects by class id."""
-        if counts != self._counts:
-            self._counts = counts
+    def set_counts(self, counts: Mapping[int, int], here: Mapping[int | None, int]) -> None:
+        """Numbers of objects by class id, in the project and in the current image."""
+        if counts != self._counts or here != self._here:
+            self._counts, self._here = counts, here
             self._repaint()
 
     def _fill(self) -> None:
@@ -194,7 +199,8 @@ class ClassModel(QAbstractListModel):
         lines = [row.name]
         if row.category.supercategory:
             lines.append(f"Super-category: {row.category.supercategory}")
-        lines.append(f"In this image: {self.count(row.category.id)}")
+        number, here = self.count(row.category.id), self.count_here(row.category.id)
+        lines.append(f"{number:,} object{'s' if number != 1 else ''}, {here:,} in this image")
         if row.category.id == self._active:
             lines.append("New objects get this class")
         if row.position < DIGITS:
@@ -473,7 +479,7 @@ class ClassList(QListView):
         down.triggered.connect(lambda: self.model_.moved.emit(category.id, place + 1))
         menu.addSeparator()
         every = menu.addAction("Select all objects of this class")
-        every.setEnabled(self.model_.count(category.id) > 0)
+        every.setEnabled(self.model_.count_here(category.id) > 0)
         every.triggered.connect(lambda: self.objects_wanted.emit(category.id))
         delete = menu.addAction(icon("trash"), "Delete class\tDel")
         delete.triggered.connect(lambda: self.removed.emit(category.id))

@@ -188,7 +188,7 @@ class LabelPanel(QWidget):
     def _follow_project(self, document: Document) -> None:
         self._document = document
         document.categories_changed.connect(self._show_categories)
-        document.annotations_changed.connect(self._follow_annotations)
+        document.annotations_changed.connect(self._count)
         self._show_categories()
         self.classes.model_.set_active(self._workspace.active_category)
 
@@ -209,13 +209,11 @@ class LabelPanel(QWidget):
             self._highlight_category(current.category.id)
         self._show_suggestions(self.suggestions.suggestions)
 
-    def _follow_annotations(self, key: str) -> None:
-        if key == self._workspace.key:
-            self._count()
-
     def _count(self, _key: str = "") -> None:
-        named = (a.category_id for a in self._workspace.annotations)
-        self.classes.model_.set_counts(Counter(i for i in named if i is not None))
+        document = self._document
+        here = Counter(a.category_id for a in self._workspace.annotations) if document else {}
+        usage = document.category_usage() if document is not None else {}
+        self.classes.model_.set_counts(usage, here)
 
     def _show_suggestions(self, suggestions: tuple[Suggestion, ...]) -> None:
         colors = {category.name: category.color for category in self.classes.model_.categories}

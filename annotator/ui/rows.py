@@ -94,6 +94,8 @@ def paint_background(painter: QPainter, option: QStyleOptionViewItem) -> None:
     accent, base = (palette.color(r) for r in (QPalette.ColorRole.Highlight, _base(option)))
     area = option.rect.adjusted(2, 1, -2, -1)
     if state & (QStyle.StateFlag.State_Selected | QStyle.StateFlag.State_HasFocus):
+        # Tables have filled the cell with the accent already.
+        painter.fillRect(option.rect, base)
         focused = bool(state & QStyle.StateFlag.State_HasFocus) or _view_focused(option)
         _fill(painter, area, mixed(accent, base, 0.34 if focused else 0.2))
         _fill(painter, QRect(area.left(), area.top(), 3, area.height()), accent)
