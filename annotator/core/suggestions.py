@@ -26,7 +26,7 @@ TEMPERATURE = 0.05
 """Cosine similarity that divides a neighbour's vote by e."""
 LOOKS_WEIGHT = 0.65
 """What looks count against use once plenty of objects are named."""
-LOOKS_EVIDENCE = 4.0
+LOOKS_EVIDENCE = 1.0
 """Number of named objects at which looks count half of that."""
 FADING = 4.5
 """Named objects after which a neighbour's vote has lost half of what age takes from it."""
