@@ -168,7 +168,7 @@ def play(window: MainWindow, results: Path) -> tuple[Path, Path]:
     if document is None:
         raise UserError("The sample folder is not open.")
     QTest.keyClick(window.canvas, Qt.Key.Key_S, Qt.KeyboardModifier.ControlModifier)
-    document.flush()
+    wait_until(lambda: not document.save_state.coco_pending, "the COCO file")
     screenshot = results / "screenshot.png"
     window.grab().save(str(screenshot))
     return document.coco_path, screenshot

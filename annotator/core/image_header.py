@@ -30,7 +30,8 @@ BELIEVABLE_PIXELS = 25_000_000
 PIXELS_PER_BYTE = 10_000
 """No codec packs a picture tighter (PNG's ceiling is 8,256): a header that claims more lies."""
 
-_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "DIB", "TIFF", "WEBP")
+# MPO (what many cameras call .jpg) comes through the JPEG plug-in and is not registered by itself.
+_FORMATS = ("JPEG", "PNG", "BMP", "DIB", "TIFF", "WEBP")
 _PLUGINS = (
     BmpImagePlugin,
     JpegImagePlugin,

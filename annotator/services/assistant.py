@@ -30,10 +30,12 @@ class Picture:
 
     Attributes:
         key: the image's key in the project.
+        identity: names these very pixels; another file, or the same file read again, has another.
         pixels: (H, W, 3) uint8 RGB, upright.
     """
 
     key: str
+    identity: str
     pixels: NDArray[np.uint8]
 
 
@@ -151,25 +153,25 @@ class Assistant(QObject):
         prompt: Prompt,
         choice: int,
         known: tuple[MaskCandidate, ...],
-        done: Callable[[Finished | None], None],
+        done: Callable[[Finished | UserError], None],
     ) -> None:
         """Make the full-size mask of candidate `choice` and hand it to `done`.
 
         Every call is carried out, however many wait: an accepted object is never dropped. `known`
-        are the prompt's candidates if they have arrived already. `done` gets None when the model
-        found nothing.
+        are the prompt's candidates if they have arrived already. `done` gets the reason when there
+        is no mask.
         """
         self._commits += 1
         model_id = self._model_id
 
-        def finished(result: Finished | None) -> None:
+        def finished(result: Finished | UserError) -> None:
             self._commits -= 1
             done(result)
 
         def failed(error: Exception) -> None:
             self._commits -= 1
-            self._fail(error)
-            done(None)
+            done(_explained(error))
+            _raise_if_bug(error)
 
         self._queue.submit(
             f"finish {id(finished)}",
@@ -207,10 +209,9 @@ class Assistant(QObject):
         return self._describer
 
     def _embedding(self, picture: Picture, model_id: str) -> Embedding:
-        name = (picture.key, model_id)
-        height, width = picture.pixels.shape[:2]
+        name = (picture.identity, model_id)
         known = self._embeddings.get(name)
-        if known is None or (known.width, known.height) != (width, height):
+        if known is None:
             known = self._load(model_id).encode(picture.pixels)
             self._embeddings[name] = known
         self._embeddings.move_to_end(name)
@@ -258,25 +259,41 @@ class Assistant(QObject):
         choice: int,
         known: tuple[MaskCandidate, ...],
         model_id: str,
-    ) -> Finished | None:
+    ) -> Finished:
         from annotator.core import raster
 
         candidates = known or self._candidates(picture, prompt, model_id)
         if not candidates:
-            return None
+            raise _nothing_found()
         candidate = candidates[min(choice, len(candidates) - 1)]
         segmenter = self._load(model_id)
         pixels = segmenter.render(self._embedding(picture, model_id), candidate)
         mask = raster.from_array(pixels)
         if not raster.area(mask):
-            return None
+            raise _nothing_found()
         vector = self._describe_mask(picture, mask)
         return Finished(picture.key, mask, candidate.score, segmenter.spec, vector)
 
     def _fail(self, error: Exception) -> None:
-        if isinstance(error, UserError):
-            self.failed.emit(error)
-        elif isinstance(error, ModelError):
-            self.failed.emit(UserError(str(error)))
-        else:
-            raise error
+        self.failed.emit(_explained(error))
+        _raise_if_bug(error)
+
+
+def _nothing_found() -> UserError:
+    return UserError("The model found nothing there.", "Add a point, or draw a box around it.")
+
+
+def _explained(error: Exception) -> UserError:
+    if isinstance(error, UserError):
+        return error
+    if isinstance(error, ModelError):
+        return UserError(str(error))
+    return UserError(
+        f"The model failed: {type(error).__name__}: {error}.",
+        "Your prompt is kept. This is a bug; the details are in the log file.",
+    )
+
+
+def _raise_if_bug(error: Exception) -> None:
+    if not isinstance(error, UserError | ModelError):
+        raise error

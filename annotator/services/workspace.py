@@ -83,15 +83,17 @@ class Workspace(QObject):
         self._settings = settings
         self._models = TaskQueue("models", self)
         self.assistant = Assistant(self._models, self)
-        self._loader = ImageLoader(parent=self)
+        self._loader = self._make_loader()
         self._scan = FolderScan(self)
         self._document: Document | None = None
         self._key: str | None = None
         self._image: LoadedImage | None = None
+        self._reads = 0
         self._draft = PromptDraft()
         self._drafts: dict[str, PromptDraft] = {}
         self._answer: Answer | None = None
         self._working = False
+        self._accept_when_ready = False
         self._finishing: list[tuple[str, MaskCandidate]] = []
         self._selection: frozenset[int] = frozenset()
         self._selected_vector: NDArray[np.float32] | None = None
@@ -102,8 +104,6 @@ class Workspace(QObject):
         self._wire()
 
     def _wire(self) -> None:
-        self._loader.loaded.connect(self._show_pixels)
-        self._loader.failed.connect(self._fail_image)
         self._scan.found.connect(self._add_images)
         self._scan.failed.connect(self.reported)
         self._scan.skipped.connect(self.reported)
@@ -112,6 +112,12 @@ class Workspace(QObject):
         self.assistant.failed.connect(self._fail_question)
         self._settings.changed.connect(self._follow_settings)
         self._follow_settings(self._settings.settings)
+
+    def _make_loader(self) -> ImageLoader:
+        loader = ImageLoader(parent=self)
+        loader.loaded.connect(self._show_pixels)
+        loader.failed.connect(self._fail_image)
+        return loader
 
     # --- What is open ---
 
@@ -176,14 +182,14 @@ class Workspace(QObject):
         elif (first := next(iter(document.keys()), None)) is not None:
             self.show(first)
 
-    def open_path(self, path: Path) -> None:
-        """Open a folder, or the folder of an image with that image shown.
+    def open_path(self, path: Path, project_dir: Path | None = None) -> None:
+        """Open a folder, or the folder of an image with that image shown, or import a COCO file.
 
         Raises:
             UserError: neither an image nor a folder.
         """
         if path.is_dir():
-            self.open_folder(path)
+            self.open_folder(path, project_dir)
             return
         if not path.is_file():
             raise UserError(f"“{path}” does not exist.", "Check the spelling, or choose a folder.")
@@ -195,10 +201,14 @@ class Workspace(QObject):
                 f"“{path.name}” is not an image this program reads.",
                 "Choose a folder of JPEG, PNG, BMP, TIFF or WebP images.",
             )
-        self.open_folder(path.parent)
+        path = path.resolve()
+        if self._document is None or not path.is_relative_to(self._document.folder):
+            self.open_folder(path.parent, project_dir)
         if self._document is not None:
-            self._document.add_images([path.name])
-            self.show(path.name)
+            key = path.relative_to(self._document.folder).as_posix()
+            if key not in self._document.keys():  # noqa: SIM118 - a sequence, not a mapping
+                self._document.add_images([key])
+            self.show(key)
 
     def import_coco(self, path: Path) -> None:
         """Add the objects of a COCO file to the open project.
@@ -220,9 +230,15 @@ class Workspace(QObject):
         document, self._document = self._document, None
         self._drafts.clear()
         self._key = self._image = None
+        # Keys mean other images in the next project, so nothing may be kept by key.
+        self._loader.close()
+        self._loader.deleteLater()
+        self._loader = self._make_loader()
         self.project_closed.emit()
-        document.close()
-        document.deleteLater()
+        try:
+            document.close()
+        finally:
+            document.deleteLater()
 
     def _wait_for_finishing(self) -> None:
         # The mask of an object accepted a moment ago is still being made: it belongs to the user.
@@ -304,6 +320,7 @@ class Workspace(QObject):
     def reload(self) -> None:
         """Read the current image from disk again."""
         if self._document is not None and self._key is not None:
+            self._reads += 1
             self._loader.forget(self._key)
             self._loader.request(self._key, self._document.path(self._key))
 
@@ -322,6 +339,8 @@ class Workspace(QObject):
         if (picture := self._picture()) is not None:
             self.assistant.prepare(picture)
             self._ask()
+            if self._accept_when_ready:
+                self.accept()
 
     def _fail_image(self, key: str, error: UserError) -> None:
         if key == self._key:
@@ -329,8 +348,10 @@ class Workspace(QObject):
             self.reported.emit(error)
 
     def _picture(self) -> Picture | None:
-        image = self._image
-        return Picture(image.key, image.pixels) if image is not None and image.complete else None
+        image, document = self._image, self._document
+        if image is None or document is None or not image.complete:
+            return None
+        return Picture(image.key, f"{self._reads} {document.path(image.key)}", image.pixels)
 
     # --- The prompt ---
 
@@ -403,6 +424,7 @@ class Workspace(QObject):
 
     def _reset_draft(self) -> None:
         self.assistant.forget_questions()
+        self._accept_when_ready = False
         self._set_working(False)
         self._draft = PromptDraft()
         self.draft_changed.emit(self._draft)
@@ -440,48 +462,51 @@ class Workspace(QObject):
         Works before the answer has arrived, too. The next prompt can start at once.
         """
         prompt, picture = self._draft.prompt, self._picture()
-        if not prompt or picture is None or self._document is None:
+        if not prompt or self._document is None:
             return
-        chosen = category_id if category_id is not None else self._active
         if category_id is not None:
             self.set_active_category(category_id)
+        self._accept_when_ready = picture is None
+        if picture is None:
+            return
+        chosen = self._active
         known = self.candidates if not self._working else ()
         shown = (picture.key, self.candidate) if self.candidate is not None else None
         if shown is not None:
-            self._finishing.append(shown)  # type: ignore[arg-type]
+            self._finishing.append(shown)
             self.finishing_changed.emit(tuple(self._finishing))
 
-        def done(finished: Finished | None) -> None:
+        def done(finished: Finished | UserError) -> None:
             if shown is not None:
                 self._finishing = [entry for entry in self._finishing if entry is not shown]
-            self._keep(picture, prompt, chosen, finished)
+            if isinstance(finished, UserError):
+                self._give_back(picture.key, draft, finished)
+            else:
+                self._keep(finished, prompt, chosen)
             self.finishing_changed.emit(tuple(self._finishing))
 
-        self.assistant.finish(picture, prompt, self._draft.choice, known, done)
+        draft = self._draft
+        self.assistant.finish(picture, prompt, draft.choice, known, done)
         self._reset_draft()
 
-    def _keep(
-        self,
-        picture: Picture,
-        prompt: Prompt,
-        category_id: int | None,
-        finished: Finished | None,
-    ) -> None:
+    def _give_back(self, key: str, draft: PromptDraft, reason: UserError) -> None:
+        if key == self._key and not self._draft:
+            self.set_draft(draft)
+        elif key != self._key:
+            self._drafts.setdefault(key, draft)
+        self.reported.emit(reason)
+
+    def _keep(self, finished: Finished, prompt: Prompt, category_id: int | None) -> None:
         document = self._document
         if document is None:
-            return
-        if finished is None:
-            self._drafts[picture.key] = PromptDraft((*prompt.points, *_boxes(prompt)))
-            self.reported.emit(
-                UserError("The model found nothing there.", "Add a point, or draw a box around it.")
-            )
             return
         origin = Origin(
             Source.MODEL, finished.model.id, finished.model.version, finished.score, prompt
         )
         annotation = Annotation(document.new_id(), finished.mask, category_id, origin)
         name = self._name(category_id)
-        document.edit(picture.key, (*document.annotations(picture.key), annotation), f"Add {name}")
+        objects = (*document.annotations(finished.key), annotation)
+        document.edit(finished.key, objects, f"Add {name}")
         self._remember(annotation, finished.vector)
 
     def _remember(self, annotation: Annotation, vector: NDArray[np.float32] | None) -> None:
@@ -820,10 +845,6 @@ class Workspace(QObject):
             if (picture := self._picture()) is not None:
                 self.assistant.prepare(picture)
                 self._ask()
-
-
-def _boxes(prompt: Prompt) -> tuple[Box, ...]:
-    return () if prompt.box is None else (prompt.box,)
 
 
 def _image_extensions() -> frozenset[str]:

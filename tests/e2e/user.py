@@ -92,8 +92,9 @@ class User(Player):
         document = self.workspace.document
         assert document is not None
         self.presses(Qt.Key.Key_S, CTRL)
-        self.waits_for(lambda: not document.save_state.pending)
-        document.flush()
+        self.waits_for(
+            lambda: not document.save_state.pending and not document.save_state.coco_pending
+        )
         return document.coco_path
 
 
