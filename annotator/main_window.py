@@ -160,7 +160,7 @@ class MainWindow(QMainWindow):
             "file.show_coco": self._show_coco,
             "file.settings": self._show_settings,
             "file.quit": self.close,
-            "edit.undo": lambda: canvas.undo() or workspace.undo(),
+            "edit.undo": self._undo,
             "edit.redo": workspace.redo,
             "edit.cut": workspace.cut,
             "edit.copy": workspace.copy,
@@ -359,12 +359,12 @@ class MainWindow(QMainWindow):
     def _show_settings(self) -> None:
         from annotator.ui.settings_dialog import SettingsDialog
 
-        SettingsDialog(self.settings, self.actions_by_id, self).show()
+        SettingsDialog.open_over(self.settings, self)
 
     def _show_shortcuts(self) -> None:
         from annotator.ui.shortcut_sheet import ShortcutSheet
 
-        ShortcutSheet(self.settings, self).show()
+        ShortcutSheet.open_over(self.settings, self)
 
     def _open_palette(self, only: str = "") -> None:
         from annotator.ui.command_palette import CommandPalette
@@ -396,6 +396,10 @@ class MainWindow(QMainWindow):
             f"<p>Model in use: {self.workspace.assistant.model.title}</p>"
             "<p>Licence: Apache-2.0. Models you download have licences of their own.</p>",
         )
+
+    def _undo(self) -> None:
+        if not self.canvas.undo():
+            self.workspace.undo()
 
     def _hold(self, command_id: str, held: bool) -> None:
         if command_id == "view.hide_masks":
