@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QEvent, QModelIndex, QPersistentModelIndex, QSize, Qt
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QSize, Qt
 from PySide6.QtGui import QPalette
 from PySide6.QtWidgets import (
     QButtonGroup,
@@ -30,7 +30,7 @@ from PySide6.QtWidgets import (
 
 from annotator.services.settings import Settings, SettingsStore
 from annotator.ui.icons import icon
-from annotator.ui.theme import level_color
+from annotator.ui.labels import LevelLabel, indent, soft_label
 
 if TYPE_CHECKING:
     from models.api import SegmenterSpec
@@ -301,9 +301,9 @@ class _Model(_Page):
         rows.addWidget(soft_label(spec.summary, self, indented=True))
         facts = f"Version {spec.version} · Licence: {spec.licence}"
         rows.addWidget(soft_label(facts, self, indented=True))
-        rows.addWidget(
-            _LevelLabel(missing or "Ready to use.", "warning" if missing else "success", self)
-        )
+        ready = LevelLabel(missing or "Ready to use.", "warning" if missing else "success", self)
+        indent(ready)
+        rows.addWidget(ready)
         rows.addSpacing(self.fontMetrics().height() // 2)
         return button
 
@@ -345,30 +345,6 @@ class _Saving(_Page):
         self.column.addStretch(1)
 
 
-class _LevelLabel(QLabel):
-    """A line in the colour of its level, in any theme."""
-
-    def __init__(self, text: str, level: str, parent: QWidget) -> None:
-        super().__init__(text, parent)
-        self._level = level
-        self.setWordWrap(True)
-        self.setIndent(int(1.7 * self.fontMetrics().height()))
-        self._tint()
-
-    def _tint(self) -> None:
-        color = level_color(self.palette(), self._level)
-        if self.palette().color(QPalette.ColorRole.WindowText) != color:
-            palette = QPalette(self.palette())
-            palette.setColor(QPalette.ColorRole.WindowText, color)
-            self.setPalette(palette)
-
-    def changeEvent(self, event: QEvent) -> None:
-        """Follow the theme."""
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange:
-            self._tint()
-
-
 class _Tall(QStyledItemDelegate):
     """Rows of the list of pages with air."""
 
@@ -377,14 +353,3 @@ class _Tall(QStyledItemDelegate):
     ) -> QSize:
         """Twice the height of the text."""
         return QSize(0, 2 * option.fontMetrics.height())
-
-
-def soft_label(text: str, parent: QWidget, *, indented: bool = False) -> QLabel:
-    """An explanation: wrapped, in the colour of secondary text."""
-    label = QLabel(text, parent)
-    label.setWordWrap(True)
-    label.setTextFormat(Qt.TextFormat.PlainText)
-    label.setForegroundRole(QPalette.ColorRole.PlaceholderText)
-    if indented:
-        label.setIndent(int(1.7 * label.fontMetrics().height()))
-    return label

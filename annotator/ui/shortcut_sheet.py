@@ -33,6 +33,7 @@ from annotator.actions import COMMANDS, GESTURES, RESERVED, Command, command, pl
 from annotator.services.settings import Settings, SettingsStore
 from annotator.ui import keycaps
 from annotator.ui.icons import icon
+from annotator.ui.labels import LevelLabel
 from annotator.ui.theme import level_color
 
 ID = Qt.ItemDataRole.UserRole
@@ -68,8 +69,7 @@ class ShortcutEditor(QWidget):
         self.tree = _Tree(self)
         self.tree.itemSelectionChanged.connect(self._show_selected)
         self.tree.activated.connect(lambda _: self.binding.begin())
-        self.problems = QLabel(self)
-        self.problems.setWordWrap(True)
+        self.problems = LevelLabel("", "error", self)
         self.binding.finished.connect(self.tree.setFocus)
         self._items: dict[str, QTreeWidgetItem] = {}
         self._build()
@@ -123,8 +123,6 @@ class ShortcutEditor(QWidget):
             item.setFont(0, font)
         self.problems.setVisible(bool(found))
         self.problems.setText(" ".join(_sentence(conflict) for conflict in found))
-        color = level_color(self.palette(), "error")
-        self.problems.setStyleSheet(f"color: {color.name()}")
         self.binding.refresh()
         self._filter(self.search.text())
 
@@ -174,15 +172,6 @@ class ShortcutEditor(QWidget):
                 return True
         return False
 
-    def changeEvent(self, event: QEvent) -> None:
-        """Colours of conflicts follow the theme."""
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange and self._items:
-            color = level_color(self.palette(), "error").name()
-            sheet = f"color: {color}"
-            if self.problems.styleSheet() != sheet:
-                self.problems.setStyleSheet(sheet)
-
 
 _LIST_KEYS = frozenset({Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_PageUp, Qt.Key.Key_PageDown})
 
@@ -212,8 +201,7 @@ class BindingEditor(QFrame):
         self.field.setClearButtonEnabled(True)
         self.field.setAccessibleName("New keys")
         self.field.keySequenceChanged.connect(self._judge)
-        self.status = QLabel(self)
-        self.status.setWordWrap(True)
+        self.status = LevelLabel("", "", self)
         self.take = QPushButton(self)
         self.take.clicked.connect(self._take)
         self.swap = QPushButton("S&wap", self)
@@ -323,7 +311,7 @@ class BindingEditor(QFrame):
             self.field.clear()
             self.field.setFocus(Qt.FocusReason.ShortcutFocusReason)
             self.refresh()
-            self.status.setText("Press the new keys.")
+            self.status.say("Press the new keys.", "")
 
     def _judge(self) -> None:
         row, keys, losers = self._command, self._keys(), self._losers()
@@ -352,9 +340,7 @@ class BindingEditor(QFrame):
             level, text = "success", f"{keymaps.native(keys)} is free."
         elif self._command is not None:
             text = self._command.hint
-        color = level_color(self.palette(), level).name() if level else ""
-        self.status.setStyleSheet(f"color: {color}" if color else "")
-        self.status.setText(text)
+        self.status.say(text, level)
 
     # --- Changes ---
 
@@ -414,7 +400,7 @@ class BindingEditor(QFrame):
         self._change(overrides)
         self._before = before
         self.refresh()
-        self.status.setText(text)
+        self.status.say(text, "success")
 
     def _undo_reset(self) -> None:
         if self._before is not None:

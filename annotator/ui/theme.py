@@ -159,8 +159,7 @@ class Theme(QObject):
         self._choice = "system"
         self._applying = False
         self._shown: Colors | None = None
-        if app.style().objectName().lower() != "fusion":
-            app.setStyle("Fusion")
+        _set_style(app)
         app.styleHints().colorSchemeChanged.connect(self._follow_system)
 
     @property
@@ -195,6 +194,13 @@ class Theme(QObject):
         self._shown = colors
         self._app.setPalette(wanted)
         self.changed.emit(colors is DARK)
+
+
+def _set_style(app: QApplication) -> None:
+    from annotator.ui.style import AppStyle
+
+    if not isinstance(app.style(), AppStyle):
+        app.setStyle(AppStyle())
 
 
 def apply_theme(app: QApplication, choice: str) -> Theme:
