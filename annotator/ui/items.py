@@ -1,0 +1,441 @@
+"""What is drawn over the image: objects, candidates, marks, sketches. Drawing only, no truth.
+
+Painters come with image coordinates (objects, candidates) or with viewport coordinates (marks,
+tags, crosshair); `unit` is the length of one viewport pixel in image pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QPointF, QRectF, QSizeF, Qt
+from PySide6.QtGui import (
+    QBrush,
+    QColor,
+    QFont,
+    QFontMetricsF,
+    QImage,
+    QPainter,
+    QPainterPath,
+    QPen,
+    QPolygonF,
+)
+
+from annotator.core.annotation import Annotation
+from annotator.core.mask import Mask
+from models.api import Box, MaskCandidate
+
+if TYPE_CHECKING:
+    from annotator.core import raster
+    from annotator.ui.canvas_pixels import Rings
+
+UNNAMED = "#ffffff"
+"""Colour of objects without a class; they are dashed, too."""
+POSITIVE = QColor("#1fae4b")
+NEGATIVE = QColor("#e0352b")
+MARK_RADIUS = 8.0
+HANDLE_SIZE = 9.0
+EXACT_FROM = 4.0
+"""Viewport pixels per image pixel from which outlines follow the pixels exactly."""
+WHOLE_LIMIT = 1 << 21
+"""Masks with larger boxes are traced only where they are seen."""
+TINY = 4.0
+"""Objects smaller than this many viewport pixels are drawn as a dot."""
+
+_DARK, _LIGHT = QColor(0, 0, 0, 150), QColor(255, 255, 255, 190)
+_MARGIN = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How one outline is drawn: a fill, and strokes from the widest to the narrowest."""
+
+    fill: QBrush
+    strokes: tuple[QPen, ...]
+
+
+def luminance(color: QColor) -> float:
+    """Perceived brightness, 0 to 1."""
+    return 0.299 * color.redF() + 0.587 * color.greenF() + 0.114 * color.blueF()
+
+
+def brightened(color: QColor) -> QColor:
+    """The same hue, light enough to be seen on a photograph."""
+    hue, saturation, value = color.hsvHueF(), color.hsvSaturationF(), color.valueF()
+    return QColor.fromHsvF(max(hue, 0.0), min(saturation, 0.85), max(value, 0.95))
+
+
+def _pen(color: QColor, width: float, unit: float, *, dashed: bool = False) -> QPen:
+    pen = QPen(color, width * unit)
+    pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
+    pen.setCapStyle(Qt.PenCapStyle.FlatCap if dashed else Qt.PenCapStyle.SquareCap)
+    if dashed:
+        pen.setDashPattern([4.0, 3.0])
+    return pen
+
+
+@lru_cache(maxsize=512)
+def style(name: str, kind: str, opacity: float, unit: float) -> Style:
+    """The style of an outline.
+
+    Args:
+        name: "#rrggbb" of the class, "" for objects without one.
+        kind: "object", "selected", "hovered", "candidate" or "preview".
+        opacity: of the fill, 0 to 1.
+        unit: image pixels per viewport pixel.
+    """
+    color = QColor(name or UNNAMED)
+    fill = QColor(color)
+    casing = _DARK if luminance(color) > 0.3 else _LIGHT
+    share = {"selected": 1.15, "candidate": 0.85, "preview": 0.45, "hovered": 0.3}.get(kind, 1.0)
+    # White hides what is beneath more than a colour does.
+    fill.setAlphaF(min(opacity * share * (1.0 if name else 0.6), 1.0))
+    strokes: tuple[QPen, ...]
+    if kind == "selected":
+        strokes = (
+            _pen(QColor(0, 0, 0, 190), 5.6, unit),
+            _pen(QColor(255, 255, 255), 3.4, unit),
+            _pen(color if name else QColor(90, 90, 90), 1.5, unit),
+        )
+    elif kind == "hovered":
+        strokes = (_pen(QColor(0, 0, 0, 150), 3.8, unit), _pen(QColor(255, 255, 255), 1.8, unit))
+    elif kind == "candidate":
+        strokes = (_pen(QColor(0, 0, 0, 170), 4.4, unit), _pen(brightened(color), 2.2, unit))
+    elif kind == "preview":
+        strokes = (_pen(QColor(0, 0, 0, 90), 2.8, unit), _pen(brightened(color), 1.3, unit))
+    else:
+        strokes = (_pen(casing, 3.2, unit), _pen(color, 1.5, unit, dashed=not name))
+    return Style(QBrush(fill), strokes)
+
+
+def draw_path(painter: QPainter, path: QPainterPath, look: Style) -> None:
+    """Fill and stroke."""
+    painter.setBrush(look.fill)
+    painter.setPen(look.strokes[0])
+    painter.drawPath(path)
+    for pen in look.strokes[1:]:
+        painter.strokePath(path, pen)
+
+
+def ring_path(rings: Rings) -> QPainterPath:
+    """Closed rings as one path; holes stay open (odd-even rule)."""
+    path = QPainterPath()
+    for ring in rings:
+        path.addPolygon(QPolygonF([QPointF(x, y) for x, y in ring.tolist()]))
+        path.closeSubpath()
+    return path
+
+
+def _rect(box: Box) -> QRectF:
+    return QRectF(box.x0, box.y0, box.width, box.height)
+
+
+class AnnotationItem:
+    """Draws one annotation. Rebuilt when the annotation changes; keeps only its outline.
+
+    Args:
+        annotation: what to draw.
+        color: "#rrggbb" of its class, "" without one.
+    """
+
+    __slots__ = ("_path", "_shrink", "annotation", "bounds", "color")
+
+    def __init__(self, annotation: Annotation, color: str) -> None:
+        from annotator.core.shapes import bounds
+
+        self.annotation = annotation
+        self.color = color
+        self.bounds = bounds(annotation)
+        self._path: QPainterPath | None = None
+        self._shrink = 0
+
+    def hit(self, x: float, y: float, slack: float = 0.0) -> bool:
+        """Whether an image position lies on the object; `slack` helps with very small ones."""
+        box = self.bounds
+        if not (box.x0 - slack <= x <= box.x1 + slack and box.y0 - slack <= y <= box.y1 + slack):
+            return False
+        shape = self.annotation.shape
+        if isinstance(shape, Box) or max(box.width, box.height) < 2 * slack:
+            return True
+        from annotator.core import raster
+
+        return raster.contains(shape, x, y)
+
+    def paint(
+        self, painter: QPainter, area: Box, unit: float, opacity: float, kind: str = "object"
+    ) -> None:
+        """Draw the part inside `area` (image pixels) as "object", "selected" or "hovered"."""
+        if max(self.bounds.width, self.bounds.height) < TINY * unit:
+            self._paint_dot(painter, unit, strong=kind != "object")
+        elif isinstance(self.annotation.shape, Box):
+            look = style(self.color, kind, opacity * 0.25, unit)
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            path = QPainterPath()
+            path.addRect(_rect(self.annotation.shape))
+            draw_path(painter, path, look)
+        elif unit <= 1 / EXACT_FROM:
+            self._paint_pixels(painter, area, style(self.color, kind, opacity, unit), unit)
+        else:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            path = self._outline(self.annotation.shape, area, unit)
+            draw_path(painter, path, style(self.color, kind, opacity, unit))
+
+    def _paint_dot(self, painter: QPainter, unit: float, *, strong: bool) -> None:
+        x, y = self.bounds.x0 + self.bounds.width / 2, self.bounds.y0 + self.bounds.height / 2
+        size = TINY * unit
+        border = QColor("white") if strong else _DARK
+        painter.fillRect(QRectF(x - size * 0.7, y - size * 0.7, size * 1.4, size * 1.4), border)
+        painter.fillRect(
+            QRectF(x - size / 2, y - size / 2, size, size), QColor(self.color or UNNAMED)
+        )
+
+    def _outline(self, mask: Mask, area: Box, unit: float) -> QPainterPath:
+        from annotator.ui import canvas_pixels
+
+        shrink = 1 if unit <= 2 else 2 if unit <= 8 else 8
+        if shrink == 1 and self.bounds.width * self.bounds.height > WHOLE_LIMIT:
+            margin = _MARGIN * unit + 2
+            wider = Box(area.x0 - margin, area.y0 - margin, area.x1 + margin, area.y1 + margin)
+            piece = canvas_pixels.part(mask, self.bounds, wider)
+            return ring_path(canvas_pixels.piece_rings(piece, 1) if piece is not None else [])
+        if self._path is None or self._shrink != shrink:
+            self._path = ring_path(canvas_pixels.mask_rings(mask, self.bounds, shrink))
+            self._shrink = shrink
+        return self._path
+
+    def _paint_pixels(self, painter: QPainter, area: Box, look: Style, unit: float) -> None:
+        """Pixel squares and their exact boundary; work follows the visible pixels."""
+        from annotator.ui import canvas_pixels
+
+        shape = self.annotation.shape
+        margin = _MARGIN * unit + 2
+        wider = Box(area.x0 - margin, area.y0 - margin, area.x1 + margin, area.y1 + margin)
+        if isinstance(shape, Box):
+            return
+        piece = canvas_pixels.part(shape, self.bounds, wider)
+        if piece is None or not piece.pixels.any():
+            return
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+        _draw_piece(painter, piece, look.fill.color())
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
+        path = QPainterPath()
+        edges = canvas_pixels.piece_edges(piece)
+        for y, x0, x1 in edges.horizontal.tolist():
+            path.moveTo(x0, y)
+            path.lineTo(x1, y)
+        for x, y0, y1 in edges.vertical.tolist():
+            path.moveTo(x, y0)
+            path.lineTo(x, y1)
+        for pen in look.strokes:
+            painter.strokePath(path, pen)
+
+
+def _draw_piece(painter: QPainter, piece: raster.Crop, color: QColor) -> None:
+    from annotator.ui import canvas_pixels
+
+    h, w = piece.pixels.shape
+    alpha = color.alpha()
+    r, g, b = (part * alpha // 255 for part in (color.red(), color.green(), color.blue()))
+    argb = canvas_pixels.tinted(piece.pixels, alpha << 24 | r << 16 | g << 8 | b)
+    image = QImage(argb.data, w, h, 4 * w, QImage.Format.Format_ARGB32_Premultiplied)
+    painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
+    painter.drawImage(QRectF(piece.x, piece.y, w, h), image)
+
+
+class CandidateItem:
+    """Draws one candidate of a segmenter at any zoom from a contour traced once.
+
+    Args:
+        candidate: the logits and where they lie.
+    """
+
+    __slots__ = ("bounds", "candidate", "path")
+
+    def __init__(self, candidate: MaskCandidate) -> None:
+        from annotator.ui import canvas_pixels
+
+        self.candidate = candidate
+        self.path = ring_path(canvas_pixels.candidate_rings(candidate))
+        self.bounds = self.path.boundingRect()
+
+    def paint(self, painter: QPainter, color: str, kind: str, opacity: float, unit: float) -> None:
+        """Draw it as "candidate", "preview" or "object" (accepted, being finished)."""
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        draw_path(painter, self.path, style(color, kind, opacity, unit))
+
+
+# --- Prompt marks; viewport coordinates ---
+
+
+def draw_point(painter: QPainter, at: QPointF, *, positive: bool, hovered: bool) -> None:
+    """A click: a green disc with a plus, or a red diamond with a minus."""
+    radius = MARK_RADIUS + (2.0 if hovered else 0.0)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    shape = QPainterPath()
+    if positive:
+        shape.addEllipse(at, radius, radius)
+    else:
+        reach = radius * 1.25
+        shape.addPolygon(
+            QPolygonF(
+                [
+                    at + QPointF(0, -reach), at + QPointF(reach, 0),
+                    at + QPointF(0, reach), at + QPointF(-reach, 0),
+                ]
+            )
+        )  # fmt: skip
+        shape.closeSubpath()
+    painter.strokePath(shape, QPen(QColor(0, 0, 0, 130), 4.0))
+    painter.fillPath(shape, POSITIVE if positive else NEGATIVE)
+    painter.strokePath(shape, QPen(QColor("white"), 1.8))
+    sign = QPen(QColor("white"), 2.2)
+    sign.setCapStyle(Qt.PenCapStyle.RoundCap)
+    painter.setPen(sign)
+    arm = radius * 0.45
+    painter.drawLine(at - QPointF(arm, 0), at + QPointF(arm, 0))
+    if positive:
+        painter.drawLine(at - QPointF(0, arm), at + QPointF(0, arm))
+
+
+def draw_frame(painter: QPainter, frame: QRectF, color: QColor, *, dashed: bool = False) -> None:
+    """A rectangle that reads on any background."""
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    painter.setPen(_pen(QColor(0, 0, 0, 150), 3.4, 1.0))
+    painter.drawRect(frame)
+    painter.setPen(_pen(color, 1.6, 1.0, dashed=dashed))
+    painter.drawRect(frame)
+
+
+def handle_points(frame: QRectF) -> dict[tuple[int, int], QPointF]:
+    """The eight handles of a frame by side: (-1, 0 or 1 horizontally, the same vertically)."""
+    xs = {-1: frame.left(), 0: frame.center().x(), 1: frame.right()}
+    ys = {-1: frame.top(), 0: frame.center().y(), 1: frame.bottom()}
+    return {
+        (i, j): QPointF(xs[i], ys[j]) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)
+    }
+
+
+def draw_handles(
+    painter: QPainter, frame: QRectF, color: QColor, hovered: tuple[int, int] | None = None
+) -> None:
+    """Eight squares; middles are left out where they would crowd the corners."""
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    for grip, at in handle_points(frame).items():
+        if (grip[0] == 0 and frame.width() < 4 * HANDLE_SIZE) or (
+            grip[1] == 0 and frame.height() < 4 * HANDLE_SIZE
+        ):
+            continue
+        size = HANDLE_SIZE + (3.0 if grip == hovered else 0.0)
+        square = QRectF(at - QPointF(size / 2, size / 2), QSizeF(size, size))
+        painter.setPen(QPen(QColor(0, 0, 0, 190), 1.4))
+        painter.setBrush(color if grip == hovered else QColor("white"))
+        painter.drawRoundedRect(square, 1.5, 1.5)
+
+
+def draw_spinner(painter: QPainter, at: QPointF, turn: float) -> None:
+    """A quiet arc around a mark; `turn` counts rounds."""
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    radius = MARK_RADIUS + 6.0
+    frame = QRectF(at.x() - radius, at.y() - radius, 2 * radius, 2 * radius)
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    for color, width in ((QColor(0, 0, 0, 130), 4.2), (QColor(255, 255, 255, 235), 2.2)):
+        pen = QPen(color, width)
+        pen.setCapStyle(Qt.PenCapStyle.RoundCap)
+        painter.setPen(pen)
+        painter.drawArc(frame, round(-turn * 5760) % 5760, 1700)
+
+
+# --- Sketches of shapes being drawn; viewport coordinates ---
+
+
+def draw_sketch(
+    painter: QPainter,
+    vertices: Sequence[QPointF],
+    pointer: QPointF | None,
+    color: QColor,
+    *,
+    closing: bool,
+) -> None:
+    """An unfinished polygon with its rubber line."""
+    if not vertices:
+        return
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    outline = [*vertices, *([] if pointer is None or closing else [pointer])]
+    if len(outline) > 2:
+        fill = QColor(color)
+        fill.setAlphaF(0.18)
+        area = QPainterPath()
+        area.addPolygon(QPolygonF(outline))
+        painter.fillPath(area, fill)
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    line = QPolygonF(list(vertices))
+    for shade, width in ((QColor(0, 0, 0, 150), 3.6), (brightened(color), 1.8)):
+        painter.setPen(_pen(shade, width, 1.0))
+        painter.drawPolyline(line)
+        if pointer is not None:
+            end = vertices[0] if closing else pointer
+            painter.setPen(_pen(shade, width, 1.0, dashed=width < 3))
+            painter.drawLine(vertices[-1], end)
+    for place, vertex in enumerate(vertices):
+        big = place == 0 and closing
+        radius = 6.5 if big else 4.5 if place == 0 else 3.5
+        painter.setPen(QPen(QColor(0, 0, 0, 190), 1.4))
+        painter.setBrush(brightened(color) if big else QColor("white"))
+        painter.drawEllipse(vertex, radius, radius)
+
+
+def draw_crosshair(painter: QPainter, at: QPointF, width: int, height: int) -> None:
+    """Two lines through the pointer, open at the pointer itself."""
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+    x, y, gap = math.floor(at.x()) + 0.5, math.floor(at.y()) + 0.5, 14.0
+    lines = (
+        (QPointF(0, y), QPointF(x - gap, y)),
+        (QPointF(x + gap, y), QPointF(width, y)),
+        (QPointF(x, 0), QPointF(x, y - gap)),
+        (QPointF(x, y + gap), QPointF(x, height)),
+    )
+    for color, dash in ((QColor(0, 0, 0, 150), None), (QColor(255, 255, 255, 210), [5.0, 5.0])):
+        pen = QPen(color, 1.0)
+        if dash is not None:
+            pen.setDashPattern(dash)
+        painter.setPen(pen)
+        for start, end in lines:
+            painter.drawLine(start, end)
+
+
+def draw_tag(painter: QPainter, text: str, color: str, corner: QPointF, viewport: QRectF) -> None:
+    """A class name above the top left corner of an object, kept inside the viewport."""
+    font = QFont(painter.font())
+    font.setPointSizeF(max(font.pointSizeF() * 0.92, 7.5))
+    metrics = QFontMetricsF(font)
+    text = metrics.elidedText(text, Qt.TextElideMode.ElideRight, 220)
+    size = QSizeF(metrics.horizontalAdvance(text) + 12, metrics.height() + 4)
+    x = min(max(corner.x(), viewport.left() + 2), viewport.right() - size.width() - 2)
+    y = min(
+        max(corner.y() - size.height() - 4, viewport.top() + 2),
+        viewport.bottom() - size.height() - 2,
+    )
+    back = QColor(color or UNNAMED)
+    frame = QRectF(QPointF(round(x), round(y)), size)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setPen(QPen(QColor(0, 0, 0, 120), 1.0))
+    painter.setBrush(back)
+    painter.drawRoundedRect(frame, 3.5, 3.5)
+    painter.setFont(font)
+    painter.setPen(QColor("#101010") if luminance(back) > 0.5 else QColor("white"))
+    painter.drawText(frame, Qt.AlignmentFlag.AlignCenter, text)
+
+
+def draw_grid(painter: QPainter, xs: Iterable[float], ys: Iterable[float], area: QRectF) -> None:
+    """Lines between pixels, readable on light and on dark ones."""
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+    painter.setPen(QPen(QColor(128, 128, 128, 120), 0))
+    for x in xs:
+        painter.drawLine(QPointF(x, area.top()), QPointF(x, area.bottom()))
+    for y in ys:
+        painter.drawLine(QPointF(area.left(), y), QPointF(area.right(), y))
