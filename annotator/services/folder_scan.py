@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import heapq
 import os
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 
 from annotator.core.errors import UserError
 from annotator.core.paths import is_image_name, natural_key
 from annotator.services.task_queue import TaskQueue
 
-_BATCHES = (1, 255, 4096)
+_BATCHES = (1, 255, 2048)
 """Sizes of the first, the second and every later batch: the first image shows at once."""
 _SLICE = 1024
-"""Names handled between two steps: stop() waits for one, and sorting holds the interpreter lock."""
+"""Names sorted at once: sorting holds the interpreter lock."""
 
 
 class FolderScan(QObject):
@@ -42,29 +44,32 @@ class FolderScan(QObject):
         super().__init__(parent)
         self._queue: TaskQueue | None = None
         self._walk: _Walk | None = None
+        self._reports: deque[_Report] = deque()
+        self._complete = False
+        # One report per turn of the event loop. Qt delivers all posted events, also those posted
+        # meanwhile, before it looks at timers and the mouse: reports that arrive faster than they
+        # are digested would freeze the window until the end of the walk.
+        self._turns = QTimer(self)
+        self._turns.setInterval(0)
+        self._turns.timeout.connect(self._report_next)
 
     def start(self, folder: Path) -> None:
         """Walk this folder; a walk that still runs is stopped and forgotten."""
+        self._forget()
         if self._queue is None:
             self._queue = TaskQueue("folder scan", self)
         walk = self._walk = _Walk(folder)
-
-        def step(reports: list[_Report]) -> None:
-            self._report(walk, reports)
-
-        def done() -> None:
-            if self._walk is walk:
-                self._walk = None
-                self.finished.emit(walk.count)
-
-        def failed(error: Exception) -> None:
-            self._fail(walk, error)
-
-        self._queue.stream("scan", walk.steps, step, done, failed)
+        self._queue.stream(
+            "scan",
+            walk.steps,
+            lambda reports: self._take(walk, reports),
+            lambda: self._take_end(walk),
+            lambda error: self._fail(walk, error),
+        )
 
     def stop(self) -> None:
         """End the walk and its thread; nothing is reported afterwards."""
-        self._walk = None
+        self._forget()
         if self._queue is not None:
             self._queue.close()
             self._queue.deleteLater()
@@ -75,19 +80,42 @@ class FolderScan(QObject):
         """Whether a walk has been started and not finished."""
         return self._walk is not None
 
-    def _report(self, walk: _Walk, reports: list[_Report]) -> None:
-        for report in reports:
-            if self._walk is not walk:
-                return
+    def _forget(self) -> None:
+        if self._walk is not None:
+            self._walk.stopped = True
+            self._walk = None
+        self._turns.stop()
+        self._reports.clear()
+        self._complete = False
+
+    def _take(self, walk: _Walk, reports: list[_Report]) -> None:
+        if self._walk is walk:
+            self._reports += reports
+            self._turns.start()
+
+    def _take_end(self, walk: _Walk) -> None:
+        if self._walk is walk:
+            self._complete = True
+            self._turns.start()
+
+    def _report_next(self) -> None:
+        if self._reports:
+            report = self._reports.popleft()
             if isinstance(report, UserError):
                 self.skipped.emit(report)
             else:
                 self.found.emit(report)
+            return
+        self._turns.stop()
+        if self._complete and self._walk is not None:
+            count = self._walk.count
+            self._forget()
+            self.finished.emit(count)
 
     def _fail(self, walk: _Walk, error: Exception) -> None:
         if self._walk is not walk:
             return
-        self._walk = None
+        self._forget()
         if not isinstance(error, UserError):
             raise error
         self.failed.emit(error)
@@ -103,37 +131,47 @@ class _Folder:
 
 
 class _Walk:
-    """One walk; everything but `count` is touched by the scanning thread only."""
+    """One walk, on the scanning thread; `count` is read and `stopped` set by the GUI thread."""
 
     def __init__(self, root: Path) -> None:
         self.count = 0
+        self.stopped = False
         self._root = root
         self._seen: set[tuple[int, int]] = set()
         self._batch: list[str] = []
         self._batches = 0
 
     def steps(self) -> Iterator[list[_Report]]:
-        """Short steps; each gives what there is to report so far, often nothing."""
+        """Each step ends when there is something to report."""
         stack = [_Folder(str(self._root), "")]
-        while stack:
+        while stack and not self.stopped:
             folder = stack.pop()
             files: list[str] = []
             folders: list[str] = []
+            problems: list[_Report] = []
             try:
                 if not self._is_new(folder):
                     continue
-                for entries in _slices(folder.path):
-                    yield self._sort_out(folder, entries, files, folders)
+                for entries in self._slices(folder.path):
+                    problems += self._sort_out(folder, entries, files, folders)
             except OSError as error:
                 self._check_root()
-                yield [_unreadable(folder.path, error)]
-                continue
+                problems.append(_unreadable(folder.path, error))
+                files.clear()
+                folders.clear()
+            if problems:
+                yield problems
             yield from self._emit_in_order(folder, files)
             folders.sort(key=natural_key, reverse=True)
             stack += (_Folder(f"{folder.path}/{n}", f"{folder.prefix}{n}/") for n in folders)
         self._check_root()
         if self._batch:
             yield [self._batch]
+
+    def _slices(self, path: str) -> Iterator[list[os.DirEntry[str]]]:
+        with os.scandir(path) as entries:
+            while not self.stopped and (part := list(islice(entries, _SLICE))):
+                yield part
 
     def _check_root(self) -> None:
         try:
@@ -173,28 +211,18 @@ class _Walk:
         """Sort in short runs and merge them: one long sort would hold the interpreter lock."""
         runs: list[list[str]] = []
         for start in range(0, len(names), _SLICE):
+            if self.stopped:
+                return
             runs.append(sorted(map(natural_key, names[start : start + _SLICE])))
-            yield []
-        for position, key in enumerate(heapq.merge(*runs)):
+        for key in heapq.merge(*runs):
+            if self.stopped:
+                return
             self._batch.append(folder.prefix + key[key.rindex("\0") + 1 :])
             self.count += 1
             if len(self._batch) >= _BATCHES[min(self._batches, len(_BATCHES) - 1)]:
                 self._batches += 1
                 full, self._batch = self._batch, []
                 yield [full]
-            elif position % _SLICE == 0:
-                yield []
-
-
-def _slices(path: str) -> Iterator[list[os.DirEntry[str]]]:
-    with os.scandir(path) as entries:
-        part: list[os.DirEntry[str]] = []
-        for entry in entries:
-            part.append(entry)
-            if len(part) == _SLICE:
-                yield part
-                part = []
-        yield part
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
