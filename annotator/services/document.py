@@ -131,7 +131,6 @@ class Document(QObject):
         rows = journal.load_images(db)
         self._order: ImageOrder = ImageOrder([row[1] for row in rows])
         self._records: dict[str, journal.ImageRow | ImageRecord] = {row[1]: row for row in rows}
-        self._keys_by_id: dict[int, str] = {row[0]: row[1] for row in rows}
         self._categories, self._removed = journal.load_categories(db)
         self._usage: Counter[int] = Counter(journal.load_usage(db))
         self._notes = journal.load_notes(db)
@@ -195,12 +194,13 @@ class Document(QObject):
         fresh = [key for key in batch if key not in self._records]
         first = self._order.place(batch)
         if fresh:
+            new = set(fresh)
             rows = []
-            for key in fresh:
-                self._last_image += 1
-                self._records[key] = (self._last_image, key, 0, 0, 1, 0, 0, 0, "{}")
-                self._keys_by_id[self._last_image] = key
-                rows.append((self._last_image, key, first))
+            for place, key in enumerate(batch, first):
+                if key in new:
+                    self._last_image += 1
+                    self._records[key] = (self._last_image, key, 0, 0, 1, 0, 0, 0, "{}")
+                    rows.append((self._last_image, key, place))
             self._put(journal.AddImages(rows))
         if first >= 0:
             self.images_changed.emit()
@@ -552,6 +552,9 @@ class Document(QObject):
         if self._closed:
             return
         self._closed = True
+        if self._order.is_rearranged:
+            places = [(place, self.record(key).id) for place, key in enumerate(self._order.keys)]
+            self._store.put(journal.ArrangeImages(places))
         self._store.flush(CLOSING)
         self._exporter.close()
         lost = [op for op in self._store.close(CLOSING / 2) if op.is_work]

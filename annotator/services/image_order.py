@@ -6,41 +6,47 @@ from collections.abc import Sequence
 
 
 class ImageOrder:
-    """Known keys, of which the first ones have been seen by the scan that is going on.
+    """Known keys and the place where the next ones of a scan belong.
 
-    A scan brings all images of the folder in their natural order, in batches. What it has brought
-    stands in front in that order; what was known before and has not come yet follows. So a new
-    file finds its place among old ones without sorting, and missing files end up behind.
+    A scan brings all images of the folder in their natural order, in batches: each one goes behind
+    the one before. So a new file finds its place among old ones without sorting.
 
     Args:
         keys: the order of the last time.
+
+    Attributes:
+        keys: the order now. Replaced, never changed in place.
+        is_rearranged: known keys have another place than at the beginning.
     """
 
     def __init__(self, keys: list[str]) -> None:
         self.keys = keys
+        self.is_rearranged = False
         self._cursor = 0
-        self._seen: set[str] = set()
 
     def place(self, batch: Sequence[str]) -> int:
-        """Take the next batch of a scan; the place of its first key, -1 if nothing changed."""
+        """Take the next batch; the place of its first key, -1 if nothing changed."""
         if not batch:
             return -1
-        if self._cursor and self.keys[0] == batch[0]:
-            self._cursor = 0
-            self._seen.clear()
-        first = self._cursor
-        again = self._seen.intersection(batch)
-        self._seen.update(batch)
-        end = first + len(batch)
-        if not again and self.keys[first:end] == batch:
-            self._cursor = end
+        start = self._find(batch)
+        if start >= 0:
+            self._cursor = start + len(batch)
             return -1
         members = set(batch)
-        front = self.keys[:first]
-        if again:
-            front = [key for key in front if key not in again]
-            first = len(front)
+        front = [key for key in self.keys[: self._cursor] if key not in members]
         behind = [key for key in self.keys[self._cursor :] if key not in members]
-        self._cursor = first + len(batch)
+        self.is_rearranged |= len(front) < len(self.keys)
+        self._cursor = len(front) + len(batch)
         self.keys = [*front, *batch, *behind]
-        return first
+        return len(front)
+
+    def _find(self, batch: Sequence[str]) -> int:
+        """Where exactly these keys stand already in this order, -1 if nowhere."""
+        size, wanted = len(batch), list(batch)
+        if self.keys[self._cursor : self._cursor + size] == wanted:
+            return self._cursor
+        try:
+            start = self.keys.index(wanted[0])
+        except ValueError:
+            return -1
+        return start if self.keys[start : start + size] == wanted else -1

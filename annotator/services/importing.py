@@ -33,15 +33,12 @@ class Resolver:
 
     def key(self, file_name: str) -> str:
         """The key of the image."""
-        name = file_name
-        if not self._is_file(name) and "\\" in name:
-            name = name.replace("\\", "/")
-        if not PurePosixPath(name).is_absolute() and ".." not in PurePosixPath(name).parts:
-            name = str(PurePosixPath(name))
-            if self._is_file(name):
-                return name
-        candidates = self._candidates(PurePosixPath(name).name)
-        return candidates[0] if len(candidates) == 1 else name
+        for name in (file_name, file_name.replace("\\", "/")):
+            path = PurePosixPath(name)
+            if not path.is_absolute() and ".." not in path.parts and self._is_file(str(path)):
+                return str(path)
+        candidates = self._candidates(path.name)
+        return candidates[0] if len(candidates) == 1 else file_name
 
     def size(self, key: str) -> tuple[int, int]:
         """Width and height of the upright image, (0, 0) if it cannot be read."""

@@ -312,6 +312,19 @@ class AddImages:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class ArrangeImages:
+    """The order of all images: (place, id)."""
+
+    places: Sequence[tuple[int, int]]
+    is_work: ClassVar[bool] = False
+    is_exported: ClassVar[bool] = False
+
+    def apply(self, db: sqlite3.Connection) -> None:
+        """Update."""
+        db.executemany("UPDATE images SET place=? WHERE id=?", self.places)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class WriteSize:
     """Size and orientation of an image."""
 

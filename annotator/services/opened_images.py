@@ -73,6 +73,7 @@ class OpenedImages:
         self._unsaved[image] -= 1
         if self._unsaved[image] <= 0:
             del self._unsaved[image]
+            self._forget()
         change = self._unsaved_changes.pop(step, None)
         if change is not None:
             self._changes[step] = change
@@ -81,7 +82,7 @@ class OpenedImages:
 
     def _forget(self) -> None:
         total = sum(len(opened.annotations) for opened in self._images.values())
-        newest = next(reversed(self._images))
+        newest = next(reversed(self._images), None)
         for image in list(self._images):
             if len(self._images) <= MAX_IMAGES and total <= MAX_ANNOTATIONS:
                 return

@@ -387,14 +387,14 @@ def test_what_cannot_be_used_is_told_and_kept(read, rewrite, name):
      '{"shapes": []}', "[" * 100_000, "\x00\x01", '{"images": []', '{"a": 1'],
 )  # fmt: skip
 def test_files_that_are_not_coco_are_refused_by_name(read, text):
-    with pytest.raises(UserError, match="in.json") as caught:
+    with pytest.raises(UserError, match=r"in\.json") as caught:
         read(text)
     assert caught.value.remedy
 
 
 def test_a_file_that_is_no_unicode_is_refused(tmp_path):
     (tmp_path / "x.json").write_bytes(b"\xff\xfe{}")
-    with pytest.raises(UserError, match="x.json"):
+    with pytest.raises(UserError, match=r"x\.json"):
         read_coco(tmp_path / "x.json")
     with pytest.raises(UserError, match=r"gone\.json"):
         read_coco(tmp_path / "gone.json")

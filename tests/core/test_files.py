@@ -124,7 +124,7 @@ def test_errors_name_the_file_and_a_remedy(number, words):
 
 def test_a_folder_that_takes_no_files_is_refused(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(OSError, match="."):
+    with pytest.raises(OSError, match=r"."):
         make_writable_folder(tmp_path / "file" / "sub")
     make_writable_folder(tmp_path / "a" / "b")
     assert list((tmp_path / "a" / "b").iterdir()) == []

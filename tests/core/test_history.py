@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -52,7 +54,7 @@ def test_a_step_that_does_not_fit_changes_nothing():
 
 @given(st.lists(states, min_size=1, max_size=6))
 def test_any_chain_of_changes_undone_completely_gives_the_first_state(chain):
-    changes = [difference(a, b) for a, b in zip(chain, chain[1:], strict=False)]
+    changes = [difference(a, b) for a, b in pairwise(chain)]
     state = chain[-1]
     for change in reversed(changes):
         state = change.inverse.apply(state)
