@@ -27,6 +27,7 @@ from PySide6.QtGui import (
     QPen,
 )
 from PySide6.QtWidgets import (
+    QApplication,
     QFrame,
     QGraphicsOpacityEffect,
     QHBoxLayout,
@@ -80,8 +81,6 @@ class Banner(QFrame):
         self._words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._words.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._words.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
-        self._close = _close_button("Dismiss (Esc)", self)
-        self._close.clicked.connect(self.close_softly)
         row = QHBoxLayout(self)
         row.setContentsMargins(14, 7, 7, 7)
         row.setSpacing(9)
@@ -89,7 +88,10 @@ class Banner(QFrame):
         row.addWidget(self._words, 1, Qt.AlignmentFlag.AlignVCenter)
         for label, act in actions:
             row.addWidget(self._button(label, act), 0, Qt.AlignmentFlag.AlignVCenter)
-        row.addWidget(self._close, 0, Qt.AlignmentFlag.AlignTop)
+        # Made last, so that Tab comes to the actions first.
+        close = _close_button("Dismiss (Esc)", self)
+        close.clicked.connect(self.close_softly)
+        row.addWidget(close, 0, Qt.AlignmentFlag.AlignTop)
         self.setAccessibleName(f"{level}: {text} {remedy}".strip())
         self._timer = QTimer(self, singleShot=True, interval=INFO_MS)
         self._timer.timeout.connect(self._fade)
@@ -136,7 +138,8 @@ class Banner(QFrame):
         self.closed.emit(self)
 
     def _fade(self) -> None:
-        if self.underMouse() or self.isAncestorOf(self.focusWidget() or self):
+        focused = QApplication.focusWidget()
+        if self.underMouse() or (focused is not None and self.isAncestorOf(focused)):
             self._timer.start()
             return
         effect = QGraphicsOpacityEffect(self)

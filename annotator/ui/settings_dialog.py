@@ -114,11 +114,19 @@ class _Page(QWidget):
         self.column = QVBoxLayout(self)
         self.column.setContentsMargins(14, 6, 6, 6)
         self._followers: list[Callable[[Settings], None]] = []
+        self._following = False
         store.changed.connect(self._follow)
 
     def _follow(self, settings: Settings) -> None:
+        self._following = True
         for follower in self._followers:
             follower(settings)
+        self._following = False
+
+    def change(self, name: str, value: object) -> None:
+        """Write what the user chose; showing what is chosen already writes nothing."""
+        if not self._following:
+            self.store.update(**{name: value})
 
     def heading(self, text: str, explanation: str = "") -> None:
         """A bold line, and what it is about."""
@@ -140,9 +148,7 @@ class _Page(QWidget):
             button = QRadioButton(text, self)
             button.setAccessibleDescription(f"{title}. {explanation}")
             button.setObjectName(f"{name}.{value}")
-            button.toggled.connect(
-                lambda on, value=value: self.store.update(**{name: value}) if on else None
-            )
+            button.toggled.connect(lambda on, value=value: self.change(name, value) if on else None)
             group.addButton(button)
             buttons[value] = button
             self.column.addWidget(button)
@@ -159,7 +165,7 @@ class _Page(QWidget):
         box = QCheckBox(text, self)
         box.setObjectName(name)
         box.setAccessibleDescription(explanation)
-        box.toggled.connect(lambda on: self.store.update(**{name: on}))
+        box.toggled.connect(lambda on: self.change(name, on))
         self.column.addWidget(box)
         if explanation:
             self.column.addWidget(soft_label(explanation, self, indented=True))
@@ -168,7 +174,9 @@ class _Page(QWidget):
     def follow(self, follower: Callable[[Settings], None]) -> None:
         """Call now and after every change."""
         self._followers.append(follower)
+        self._following = True
         follower(self.store.settings)
+        self._following = False
 
 
 class _Appearance(_Page):
@@ -245,7 +253,7 @@ class _Canvas(_Page):
         row.addWidget(value)
         row.addStretch(1)
         self.column.addLayout(row)
-        slider.valueChanged.connect(lambda percent: self.store.update(mask_opacity=percent / 100))
+        slider.valueChanged.connect(lambda percent: self.change("mask_opacity", percent / 100))
 
         def follow(settings: Settings) -> None:
             percent = round(settings.mask_opacity * 100)
@@ -296,7 +304,7 @@ class _Model(_Page):
         button.setObjectName(f"model.{spec.id}")
         button.setEnabled(missing is None)
         button.setAccessibleDescription(f"{spec.summary} {missing or ''}".strip())
-        button.toggled.connect(lambda on: self.store.update(model=spec.id) if on else None)
+        button.toggled.connect(lambda on: self.change("model", spec.id) if on else None)
         rows.addWidget(button)
         rows.addWidget(soft_label(spec.summary, self, indented=True))
         facts = f"Version {spec.version} · Licence: {spec.licence}"

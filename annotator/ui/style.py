@@ -45,7 +45,7 @@ def _draw_indicator(option: QStyleOption, painter: QPainter, *, round_one: bool)
     marked = bool(state & (flag.State_On | flag.State_NoChange))
     enabled = bool(state & flag.State_Enabled)
     accent, base = palette.color(role.Highlight), palette.color(role.Base)
-    frame = mixed(palette.color(role.WindowText), palette.color(role.Window), 0.52)
+    frame = mixed(palette.color(role.WindowText), palette.color(role.Window), 0.65)
     if enabled and state & (flag.State_MouseOver | flag.State_HasFocus):
         frame = palette.color(role.Link)
     fill = accent if marked else base

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QColor, QIcon, QPalette, QPixmap
-from PySide6.QtWidgets import QApplication, QPushButton, QToolButton
+from PySide6.QtWidgets import QApplication, QCheckBox, QPushButton, QRadioButton, QToolButton
 
 from annotator.actions import COMMANDS
 from annotator.ui import icons, theme
@@ -192,3 +192,23 @@ def test_the_app_icon_keeps_its_own_colours(qapp):
 def test_a_missing_drawing_is_a_bug(qapp):
     with pytest.raises(FileNotFoundError):
         icons.render("no-such-icon", QSize(8, 8), 1.0)
+
+
+@pytest.mark.parametrize(("choice", "colors"), [("light", LIGHT), ("dark", DARK)])
+@pytest.mark.parametrize("kind", [QCheckBox, QRadioButton])
+def test_indicators_can_be_seen(qapp, qtbot, choice, colors: Colors, kind):
+    Theme(qapp).apply(choice)
+    box = kind("x")
+    qtbot.addWidget(box)
+    box.resize(60, 30)
+    qtbot.waitUntil(lambda: box.palette().color(QPalette.ColorRole.Window).name() == colors.window)
+
+    def indicator() -> set[str]:
+        image = box.grab().toImage()
+        return {image.pixelColor(x, y).name() for x in range(16) for y in range(30)}
+
+    best = max(contrast(color, colors.window) for color in indicator())
+    assert best >= 3.0
+    assert colors.accent not in indicator()
+    box.setChecked(True)
+    assert colors.accent in indicator()
