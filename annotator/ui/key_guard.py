@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from PySide6.QtCore import QEvent, QObject, Qt, Signal
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent, QKeySequence
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
@@ -50,6 +50,11 @@ _KEY_EVENTS = frozenset(
 )
 
 
+RELEASE_MS = 40
+"""On X11 a key that is held down may send releases and presses in turn, not always marked as
+repeats; a release counts when no press follows it within this time."""
+
+
 def takes_text(widget: QWidget) -> bool:
     """Whether typing goes into this widget."""
     if isinstance(widget, QComboBox):
@@ -80,6 +85,9 @@ class KeyGuard(QObject):
         self._focused: QWidget | None = None
         self._held_keys: dict[int, str] = {}
         self._down: dict[Qt.Key, str] = {}
+        self._rising: set[Qt.Key] = set()
+        self._rise = QTimer(self, singleShot=True, interval=RELEASE_MS)
+        self._rise.timeout.connect(self._finish_release)
         window.installEventFilter(self)
         app = QApplication.instance()
         assert isinstance(app, QApplication)
@@ -139,21 +147,30 @@ class KeyGuard(QObject):
             return False
         event.accept()
         key = Qt.Key(event.key())
+        self._rising.discard(key)
         if event.type() == QEvent.Type.KeyPress and key not in self._down:
             self._down[key] = command_id
             self.held_changed.emit(command_id, True)
         return True
 
     def _release(self, event: QKeyEvent) -> bool:
-        # Auto-repeat on X11 is a stream of releases and presses.
         key = Qt.Key(event.key())
         if key not in self._down:
             return False
         if not event.isAutoRepeat():
-            self.held_changed.emit(self._down.pop(key), False)
+            self._rising.add(key)
+            self._rise.start()
         return True
 
+    def _finish_release(self) -> None:
+        rising, self._rising = self._rising, set()
+        for key in rising:
+            command_id = self._down.pop(key, None)
+            if command_id is not None:
+                self.held_changed.emit(command_id, False)
+
     def _release_all(self) -> None:
+        self._rising.clear()
         while self._down:
             _, command_id = self._down.popitem()
             self.held_changed.emit(command_id, False)

@@ -1,7 +1,7 @@
-"""Fusion with check boxes, radio buttons and text fields one can see on a dark window.
+"""Fusion, with check boxes, radio buttons and text fields one can see on a dark window.
 
-Fusion draws their frames in a shade of the window colour, which disappears in the dark. Everything
-else is Fusion's own drawing.
+Fusion draws their frames in a shade of the window colour, which disappears in the dark, and edges
+tool bars with white. Everything else is Fusion's own drawing.
 """
 
 from __future__ import annotations
@@ -34,9 +34,31 @@ class AppStyle(QProxyStyle):
         if element in _BOXES or element == _Primitive.PE_IndicatorRadioButton:
             _draw_indicator(option, painter, round_one=element not in _BOXES)
             return
+        if element == _Primitive.PE_IndicatorToolBarSeparator:
+            _draw_separator(option, painter)
+            return
         super().drawPrimitive(element, option, painter, widget)
         if element == _Primitive.PE_FrameLineEdit:
             _draw_field_frame(option, painter)
+
+    def drawControl(
+        self,
+        element: QStyle.ControlElement,
+        option: QStyleOption,
+        painter: QPainter,
+        widget: QWidget | None = None,
+    ) -> None:
+        """Flat tool bars; Fusion edges them with white, which glares in the dark."""
+        if element != QStyle.ControlElement.CE_ToolBar:
+            super().drawControl(element, option, painter, widget)
+            return
+        painter.fillRect(option.rect, option.palette.color(QPalette.ColorRole.Window))
+        line = mixed(
+            option.palette.color(QPalette.ColorRole.Mid),
+            option.palette.color(QPalette.ColorRole.Window),
+            0.7,
+        )
+        painter.fillRect(option.rect.adjusted(0, option.rect.height() - 1, 0, 0), line)
 
 
 def _draw_indicator(option: QStyleOption, painter: QPainter, *, round_one: bool) -> None:
@@ -64,6 +86,14 @@ def _draw_indicator(option: QStyleOption, painter: QPainter, *, round_one: bool)
         ink = palette.color(role.HighlightedText)
         _draw_mark(painter, box, ink, round_one, bool(state & flag.State_NoChange))
     painter.restore()
+
+
+def _draw_separator(option: QStyleOption, painter: QPainter) -> None:
+    area, line = option.rect, option.palette.color(QPalette.ColorRole.Mid)
+    if option.state & QStyle.StateFlag.State_Horizontal:
+        painter.fillRect(area.center().x(), area.top() + 5, 1, area.height() - 10, line)
+    else:
+        painter.fillRect(area.left() + 5, area.center().y(), area.width() - 10, 1, line)
 
 
 def _draw_field_frame(option: QStyleOption, painter: QPainter) -> None:

@@ -282,8 +282,18 @@ def test_a_held_key_reports_down_and_up_once(window, qtbot):
     qtbot.keyPress(window.canvas, Qt.Key.Key_H)
     assert window.held == [("view.hide_masks", True)]
     qtbot.keyRelease(window.canvas, Qt.Key.Key_H)
+    qtbot.waitUntil(lambda: len(window.held) > 1)
     assert window.held == [("view.hide_masks", True), ("view.hide_masks", False)]
     assert window.ran == []
+
+
+def test_repeats_of_a_held_key_are_no_releases(window, qtbot):
+    for _ in range(20):
+        qtbot.keyPress(window.canvas, Qt.Key.Key_H)
+        qtbot.keyRelease(window.canvas, Qt.Key.Key_H)
+    assert window.held == [("view.hide_masks", True)]
+    qtbot.waitUntil(lambda: window.held[-1] == ("view.hide_masks", False))
+    assert len(window.held) == 2
 
 
 def test_a_held_key_works_from_a_list_and_ends_with_the_focus(window, qtbot):
