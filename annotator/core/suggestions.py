@@ -20,6 +20,8 @@ Ranking = tuple[Suggestion, ...]
 """Names with scores that sum to at most 1, best first."""
 _Scores = Mapping[str, float]
 
+# Chosen by a search over simulated naming of 881 COCO objects with `BasicDescriber`, each image's
+# objects once in the order of the file (classes in groups) and once shuffled, by log-likelihood.
 NEIGHBOURS = 40
 """How many of the most similar named objects vote."""
 TEMPERATURE = 0.05

@@ -140,6 +140,10 @@ class ObjectView(QListView):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Keys that act on the selected objects; the others move through the list."""
+        if self.state() == QAbstractItemView.State.EditingState:
+            # What the editor does not use climbs up here.
+            event.accept()
+            return
         action = _action_for(event)
         if action is not None:
             self.pressed_key.emit(action)
@@ -262,7 +266,8 @@ class AnnotationList(QWidget):
         view.switched.connect(self._switch)
         view.pressed_key.connect(self._act)
         view.customContextMenuRequested.connect(self._open_menu)
-        view.model_.renamed.connect(self._rename)
+        # Queued: rows may change only after the view has closed the editor they were typed in.
+        view.model_.renamed.connect(self._rename, Qt.ConnectionType.QueuedConnection)
         view.model_.moved.connect(self._move)
         self.filter.activated.connect(lambda _: self._show())
 

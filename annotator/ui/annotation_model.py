@@ -29,6 +29,7 @@ from annotator.ui.rows import (
     paint_name,
     paint_soft,
     paint_swatch,
+    replace_rows,
     small,
     swatch_rect,
 )
@@ -145,27 +146,11 @@ class AnnotationModel(QAbstractListModel):
 
     def show(self, rows: Annotations) -> None:
         """Replace what is shown; `rows` are top layer first."""
-        old, shared = self._rows, min(len(self._rows), len(rows))
-        if rows == old:
-            return
-        head = next((i for i in range(shared) if old[i].id != rows[i].id), shared)
-        tail = next(
-            (i for i in range(shared - head) if old[-1 - i].id != rows[-1 - i].id), shared - head
-        )
-        if head < len(old) - tail:
-            self.beginRemoveRows(QModelIndex(), head, len(old) - tail - 1)
-            self._set(old[:head] + old[len(old) - tail :])
-            self.endRemoveRows()
-        if head < len(rows) - tail:
-            self.beginInsertRows(QModelIndex(), head, len(rows) - tail - 1)
-            self._set(rows)
-            self.endInsertRows()
-        self._set(rows)
-        if rows:
-            self.dataChanged.emit(self.index(0), self.index(len(rows) - 1))
+        if rows != self._rows:
+            replace_rows(self, self._rows, rows, lambda a: a.id, self._set)
 
-    def _set(self, rows: Annotations) -> None:
-        self._rows = rows
+    def _set(self, rows: Sequence[Annotation]) -> None:
+        self._rows = tuple(rows)
         self._places = None
 
     # --- Qt ---

@@ -102,6 +102,10 @@ class AttributesTable(QTableView):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Enter and F2 edit the current cell, Delete removes its key."""
+        if self.state() == QAbstractItemView.State.EditingState:
+            # What the editor does not use climbs up here.
+            event.accept()
+            return
         index = self.currentIndex()
         if event.key() in (_Key.Key_F2, _Key.Key_Return, _Key.Key_Enter) and index.isValid():
             if index.row() >= len(self.model_.rows):
@@ -189,8 +193,10 @@ class AttributesEditor(QWidget):
         workspace.project_closed.connect(self._show)
         workspace.image_shown.connect(self._show)
         workspace.selection_changed.connect(self._show)
-        model.value_set.connect(self._set_value)
-        model.key_renamed.connect(self._rename_key)
+        # Queued: rows may change only after the table has closed the editor they were typed in.
+        queued = Qt.ConnectionType.QueuedConnection
+        model.value_set.connect(self._set_value, queued)
+        model.key_renamed.connect(self._rename_key, queued)
         model.key_removed.connect(self._remove_key)
         model.refused.connect(self._complain)
         self.table.removal_wanted.connect(self._remove_current)

@@ -13,7 +13,7 @@ from PySide6.QtGui import QFont, QPainter, QPalette
 from PySide6.QtWidgets import QCompleter, QLineEdit, QStyleOptionViewItem, QWidget
 
 from annotator.core.annotation import Annotations
-from annotator.ui.rows import GAP, Index, RowDelegate, paint_name, paint_soft, small
+from annotator.ui.rows import GAP, Index, RowDelegate, paint_name, paint_soft, replace_rows, small
 from annotator.ui.theme import soft_text
 
 Value = str | float | bool
@@ -136,9 +136,16 @@ class AttributesModel(QAbstractTableModel):
         if rows == self._rows and new_key == self._new_key and editable == self._editable:
             self._known = known
             return
-        self.beginResetModel()
-        self._rows, self._known, self._editable, self._new_key = rows, known, editable, new_key
-        self.endResetModel()
+        self._known, self._new_key = known, new_key
+        if editable != self._editable:
+            self.beginResetModel()
+            self._rows, self._editable = rows, editable
+            self.endResetModel()
+        else:
+            replace_rows(self, self._rows, rows, lambda row: row.key, self._set, 2)
+
+    def _set(self, rows: Sequence[AttributeRow]) -> None:
+        self._rows = list(rows)
 
     # --- Qt ---
 

@@ -47,6 +47,7 @@ from annotator.ui.rows import (
     paint_placeholder,
     paint_soft,
     paint_swatch,
+    replace_rows,
     small,
     swatch_rect,
 )
@@ -131,14 +132,20 @@ class ClassModel(QAbstractListModel):
         """Replace the classes."""
         if categories != self._categories:
             self._categories = categories
-            self._fill()
+            rows = self._fitting()
+            replace_rows(self, self._rows, rows, lambda r: r.category and r.category.id, self._set)
+
+    def _set(self, rows: Sequence[ClassRow]) -> None:
+        self._rows = list(rows)
 
     def search(self, query: str) -> None:
         """Show only what fits; an empty query shows everything."""
         clean = " ".join(query.split())
         if clean != self._query:
             self._query = clean
-            self._fill()
+            self.beginResetModel()
+            self._rows = self._fitting()
+            self.endResetModel()
 
     def set_active(self, category_id: int | None) -> None:
         """Mark another class."""
@@ -150,11 +157,6 @@ class ClassModel(QAbstractListModel):
         if counts != self._counts or here != self._here:
             self._counts, self._here = counts, here
             self._repaint()
-
-    def _fill(self) -> None:
-        self.beginResetModel()
-        self._rows = self._fitting()
-        self.endResetModel()
 
     def _fitting(self) -> list[ClassRow]:
         classes, query = self._categories, self._query
@@ -539,6 +541,10 @@ class ClassList(QListView):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Enter chooses, F2 renames, Delete removes, Alt and arrows move the class."""
+        if self.state() == QAbstractItemView.State.EditingState:
+            # What the editor does not use climbs up here.
+            event.accept()
+            return
         row, key = self.highlighted(), event.key()
         alt = event.modifiers() == Qt.KeyboardModifier.AltModifier
         if key == _Key.Key_Escape:

@@ -158,8 +158,10 @@ class LabelPanel(QWidget):
         self.classes.recolored.connect(self._recolor)
         self.classes.removed.connect(self._remove)
         self.classes.objects_wanted.connect(self._select_objects)
-        model.renamed.connect(self._rename)
-        model.regrouped.connect(self._regroup)
+        # Queued: rows may change only after the view has closed the editor they were typed in.
+        queued = Qt.ConnectionType.QueuedConnection
+        model.renamed.connect(self._rename, queued)
+        model.regrouped.connect(self._regroup, queued)
         model.moved.connect(self._move)
 
     # --- For the window ---

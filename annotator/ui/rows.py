@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import TypeVar
 
-from PySide6.QtCore import QEvent, QModelIndex, QPersistentModelIndex, QPointF, QRect, QSize, Qt
+from PySide6.QtCore import (
+    QAbstractItemModel,
+    QEvent,
+    QModelIndex,
+    QPersistentModelIndex,
+    QPointF,
+    QRect,
+    QSize,
+    Qt,
+)
 from PySide6.QtGui import (
     QColor,
     QFont,
@@ -30,6 +40,7 @@ from PySide6.QtWidgets import (
 from annotator.ui.theme import mixed, soft_text
 
 Index = QModelIndex | QPersistentModelIndex
+Row = TypeVar("Row")
 
 GAP = 6
 """Space between the parts of a row, device-independent pixels."""
@@ -219,6 +230,43 @@ def _formats(
 def _utf16(text: str) -> int:
     """Qt counts UTF-16 units."""
     return len(text) + sum(ord(c) > 0xFFFF for c in text)
+
+
+def replace_rows(
+    model: QAbstractItemModel,
+    old: Sequence[Row],
+    new: Sequence[Row],
+    key: Callable[[Row], object],
+    assign: Callable[[Sequence[Row]], None],
+    columns: int = 1,
+) -> None:
+    """Give a model other rows, announcing only what changes, so that place and focus stay.
+
+    Args:
+        model: must take `assign` as its new content at once.
+        old: the rows it has; its view may have more below them.
+        new: the rows it shall have.
+        key: what makes two rows the same although their content differs.
+        assign: sets the content.
+        columns: number of columns.
+    """
+    shared = min(len(old), len(new))
+    head = next((i for i in range(shared) if key(old[i]) != key(new[i])), shared)
+    left = shared - head
+    tail = next((i for i in range(left) if key(old[-1 - i]) != key(new[-1 - i])), left)
+    top = QModelIndex()
+    if head < len(old) - tail:
+        model.beginRemoveRows(top, head, len(old) - tail - 1)
+        assign([*old[:head], *old[len(old) - tail :]])
+        model.endRemoveRows()
+    if head < len(new) - tail:
+        model.beginInsertRows(top, head, len(new) - tail - 1)
+        assign(new)
+        model.endInsertRows()
+    assign(new)
+    if model.rowCount():
+        last = model.index(model.rowCount() - 1, columns - 1)
+        model.dataChanged.emit(model.index(0, 0), last)
 
 
 def heading(text: str) -> QLabel:
