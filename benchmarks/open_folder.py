@@ -3,8 +3,8 @@
     python benchmarks/open_folder.py [--files 100000] [--folders 1]
 
 Prints, in milliseconds: the first key, all keys, and the worst lateness of a 5-ms timer in the GUI
-thread while the scan runs, first for the scan alone, then with the image list filling up, then per
-keystroke in the list's filter.
+thread while the scan runs, first for the scan alone, then with document and image list filling up,
+then per keystroke in the filter.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 from PySide6.QtCore import QCoreApplication, QEventLoop, QObject, Qt, QTimer, Signal
 from PySide6.QtWidgets import QApplication
 
-from annotator.core.annotation import ImageRecord
+from annotator.services.document import Document
 from annotator.services.folder_scan import FolderScan
 from annotator.ui.image_list import ImageList
 
@@ -57,37 +57,6 @@ class Ticks:
     def __str__(self) -> str:
         ranked = sorted(self.late)
         return f"worst tick {ranked[-1]:.1f} late, p99 {ranked[int(len(ranked) * 0.99)]:.1f}"
-
-
-class Keys(QObject):
-    """What the image list asks of a document, without the journal (see the e2e benchmark)."""
-
-    images_changed = Signal()
-    record_changed = Signal(str)
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self._folder = folder
-        self._records: dict[str, ImageRecord] = {}
-        self._keys: list[str] = []
-
-    def keys(self) -> list[str]:
-        """All keys."""
-        return self._keys
-
-    def record(self, key: str) -> ImageRecord:
-        """Of one image."""
-        return self._records[key]
-
-    def path(self, key: str) -> Path:
-        """Where its file is."""
-        return self._folder / key
-
-    def add_images(self, keys: list[str]) -> None:
-        """As the document does."""
-        self._keys += keys
-        self._records.update((key, ImageRecord(key)) for key in keys)
-        self.images_changed.emit()
 
 
 class Stage(QObject):
@@ -144,10 +113,10 @@ def main() -> None:
         fill(folder, options.files, options.folders)
         print("scan alone")
         scan(folder, lambda keys: None)
-        print("scan with the image list")
+        print("scan with document and image list")
         # Loading OpenCV blocks every thread once, at the program's start; it is not the list's.
         importlib.import_module("annotator.core.images")
-        stage, document = Stage(), Keys(folder)
+        stage, document = Stage(), Document.open(folder)
         images = ImageList(stage)  # type: ignore[arg-type]
         images.resize(280, 700)
         images.show()
@@ -165,6 +134,7 @@ def main() -> None:
             took = (time.perf_counter() - start) * 1000
             print(f"  {text!r}: {took:.1f} ({len(images.visible_keys()):,} images)")
         stage.project_closed.emit()
+        document.close()
 
 
 def settle(milliseconds: int) -> None:

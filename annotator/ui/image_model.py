@@ -71,7 +71,6 @@ class ImageModel(QAbstractListModel):
         self._ranks: list[int] | None = None
         self._rows: list[int] = []
         self._counts = [0] * len(STATES)
-        self._taken = 0
         # The first images, in their natural order and with known states, and the greatest of them.
         self._settled = 0
         self._greatest: _Rank = ()
@@ -163,11 +162,10 @@ class ImageModel(QAbstractListModel):
         if self._document is None:
             return
         keys = self._document.keys()
-        if self._taken and (len(keys) < self._taken or keys[self._taken - 1] != self._keys[-1]):
+        known = len(self._keys)
+        fresh = [key for key in keys[known:] if key not in self._place]
+        if known + len(fresh) != len(keys):  # new ones stand among the known ones
             fresh = [key for key in keys if key not in self._place]
-        else:
-            fresh = list(keys[self._taken :])
-        self._taken = len(keys)
         if fresh:
             self._append(fresh)
             self._slices.start()
