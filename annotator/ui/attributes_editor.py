@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from annotator.services.document import Document
     from annotator.services.workspace import Workspace
 
+LOCKED = "Locked. Unlock to change."
+
 _Key = Qt.Key
 
 
@@ -243,7 +245,9 @@ class AttributesEditor(QWidget):
         self.crowd.setEnabled(editable)
         self._show_buttons()
         if not editable:
-            self._complain("Locked. Unlock to change.")
+            self._complain(LOCKED)
+        elif self.message.text() == LOCKED:
+            self._complain("")
 
     def _show_buttons(self, *_: object) -> None:
         model = self.table.model_

@@ -21,8 +21,8 @@ Value = str | float | bool
 KEY, VALUE = 0, 1
 """Columns."""
 
-_WHOLE = re.compile(r"[+-]?(0|[1-9]\d{0,17})")
-_NUMBER = re.compile(r"[+-]?(0|[1-9]\d*|)(\.\d*)?([eE][+-]?\d+)?")
+_WHOLE = re.compile(r"[+-]?(0|[1-9]\d{0,17})", re.ASCII)
+_NUMBER = re.compile(r"[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _Role = Qt.ItemDataRole
 
 
@@ -38,7 +38,7 @@ def parse_value(text: str) -> Value:
         return clean.casefold() == "true"
     if _WHOLE.fullmatch(clean):
         return int(clean)
-    if any(c.isdigit() for c in clean) and _NUMBER.fullmatch(clean) and clean.isascii():
+    if _NUMBER.fullmatch(clean):
         number = float(clean)
         return number if math.isfinite(number) else clean
     return clean
