@@ -86,7 +86,18 @@ def _rle(mask: Mask) -> dict[str, object]:
 def crop(mask: Mask) -> Crop:
     """The pixels inside the tight box."""
     bounds = box(mask)
-    return crop_at(mask, int(bounds.x0), int(bounds.y0), int(bounds.x1), int(bounds.y1))
+    x0, y0 = int(bounds.x0), int(bounds.y0)
+    width, height = int(bounds.width), int(bounds.height)
+    starts, ends = _spans(mask)
+    # A run that crosses into the next column fills the box from top to bottom, so positions
+    # inside the box follow each other as those in the image do.
+    first = (starts // mask.height - x0) * height + starts % mask.height - y0
+    last = ((ends - 1) // mask.height - x0) * height + (ends - 1) % mask.height - y0
+    marks = np.zeros(width * height + 1, np.int8)
+    marks[first] += 1
+    marks[last + 1] -= 1
+    columns = np.cumsum(marks[:-1], dtype=np.int8).reshape(width, height)
+    return Crop(x0, y0, columns.T.astype(bool))
 
 
 def crop_at(mask: Mask, x0: int, y0: int, x1: int, y1: int) -> Crop:
