@@ -377,29 +377,39 @@ TOOLBAR: tuple[str, ...] = (
 GESTURES: tuple[tuple[str, str, str], ...] = (
     ("Smart tool", "Click", "Point on the object"),
     ("Smart tool", "Right click · Shift+Click", "Point that does not belong to it"),
-    ("Smart tool", "Drag", "Box around the object; more points may follow"),
-    ("Smart tool", "Drag a point", "Move it"),
-    ("Smart tool", "Click a point", "Remove it"),
-    ("Smart tool", "Ctrl+Wheel", "Next or previous candidate: part, object, whole"),
-    ("Smart tool", "Space", "Accept (a short tap)"),
-    ("Polygon", "Click", "Next corner"),
+    ("Smart tool", "Drag", "Box around the object; points may follow"),
+    ("Smart tool", "Drag a point or a side of the box", "Move it"),
+    ("Smart tool", "Right click a point · Alt+Click it · Delete over it", "Remove it"),
+    ("Smart tool", "Alt+Wheel", "Next or previous candidate: part, object, whole"),
+    ("Smart tool", "Tap Space", "Accept"),
+    ("Smart tool", "Ctrl+Click", "Select an object"),
+    ("Rectangle", "Drag · click two corners", "Draw a rectangle; with Shift a square"),
+    ("Polygon", "Click", "Next corner; with Shift in steps of 45°"),
+    ("Polygon", "Right click", "Take back the last corner"),
     ("Polygon", "Double click · click the first corner", "Close the outline"),
-    ("Select", "Click · Ctrl+Click", "Select · add to the selection"),
-    ("Select", "Drag", "Move the selected objects"),
-    ("Select", "Arrow keys · Shift+Arrow", "Move by one pixel · by ten"),
-    ("View", "Wheel", "Zoom at the pointer"),
+    ("Select", "Click", "Select; once more: what lies beneath"),
+    ("Select", "Ctrl+Click · Shift+Click", "Add to the selection"),
+    ("Select", "Drag a selected object", "Move the selected objects"),
+    ("Select", "Drag elsewhere", "Select what the frame encloses"),
+    ("Select", "Drag a handle", "Resize a rectangle"),
+    ("Select", "Arrow keys · Shift+Arrow keys", "Move the selected objects by 1 · by 10 pixels"),
+    ("View", "Wheel", "Zoom at the pointer (or scroll, see Settings)"),
+    ("View", "Ctrl+Wheel", "Zoom at the pointer, whatever the setting"),
+    ("View", "Shift+Wheel", "Scroll sideways"),
     ("View", "Middle drag · Space+Drag", "Move the view, in every tool"),
+    ("View", "Arrow keys", "Move the view while nothing is selected"),
 )
-"""What the mouse does, for the shortcut sheet: where, gesture, effect."""
+"""What the mouse and the canvas' own keys do, for the shortcut sheet: where, gesture, effect."""
 
 RESERVED: Mapping[str, str] = {
     # The canvas must see these go down and up by itself: a tap of Space accepts, holding it pans;
     # as a QAction it would fire on the way down and never pan.
     "Space": "Accept with a tap, pan while held",
-    "Left": "Move the selected objects",
-    "Right": "Move the selected objects",
-    "Up": "Move the selected objects",
-    "Down": "Move the selected objects",
+    **{
+        f"{shift}{arrow}": "Move the selected objects, or the view"
+        for shift in ("", "Shift+")
+        for arrow in ("Left", "Right", "Up", "Down")
+    },
 }
 """Keys the canvas handles itself; no command can have them."""
 
