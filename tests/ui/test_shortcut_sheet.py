@@ -70,7 +70,7 @@ def test_it_shows_every_command_and_gesture(sheet):
 @pytest.mark.parametrize(
     ("typed", "expected"),
     [("rectangle", "Rectangle"), ("ctrl+shift+p", "Command Palette"),
-     ("wheel", "Zoom at the pointer"), ("ISCROWD", "Crowd"), ("mouse corner", "Next corner")],
+     ("wheel", "Scroll sideways"), ("ISCROWD", "Crowd"), ("mouse corner", "Close the outline")],
 )  # fmt: skip
 def test_searching_by_name_key_hint_and_gesture(sheet, typed, expected):
     QTest.keyClicks(sheet.editor.search, typed)
