@@ -179,8 +179,6 @@ class Workspace(QObject):
         last = document.note("last_image")
         if isinstance(last, str) and document.path(last).is_file():
             self.show(last)
-        elif (first := next(iter(document.keys()), None)) is not None:
-            self.show(first)
 
     def open_path(self, path: Path, project_dir: Path | None = None) -> None:
         """Open a folder, or the folder of an image with that image shown, or import a COCO file.

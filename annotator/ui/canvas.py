@@ -437,6 +437,8 @@ class Canvas(QAbstractScrollArea):
 
     def set_adjustment(self, adjustment: Adjustment) -> None:
         """Brightness, contrast and gamma, for viewing only."""
+        if adjustment == self._adjustment:
+            return
         self._adjustment = adjustment
         self._image.adjust(adjustment)
         self.viewport().update()
