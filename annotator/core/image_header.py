@@ -91,13 +91,6 @@ class ImageInfo:
     more_pages: bool = False
 
     @property
-    def stored_size(self) -> tuple[int, int]:
-        """Width and height as stored, before the orientation is applied."""
-        if self.orientation >= 5:
-            return self.height, self.width
-        return self.width, self.height
-
-    @property
     def is_deep(self) -> bool:
         """Whether samples have more than 8 bits, so that a display range must be chosen."""
         return self.bit_depth > 8 and self.format in ("PNG", "TIFF")
@@ -203,7 +196,7 @@ def _pillow_info(file: IO[bytes]) -> ImageInfo:
     with open_pillow(file) as image:
         kind = {"MPO": "JPEG", "DIB": "BMP"}.get(image.format or "", image.format or "")
         orientation = _orientation(image, file)
-        width, height = image.size
+        width, height = _stored_size(image)
         if orientation >= 5:
             width, height = height, width
         return ImageInfo(
@@ -216,6 +209,13 @@ def _pillow_info(file: IO[bytes]) -> ImageInfo:
             # The extra pictures of an MPO are previews of the first one, not pages.
             kind != "JPEG" and _has_more_pages(image),
         )
+
+
+def _stored_size(image: Image.Image) -> tuple[int, int]:
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        # Newer versions of Pillow give the upright size of a TIFF here, and of nothing else.
+        return int(image.tag_v2[256]), int(image.tag_v2[257])
+    return image.size
 
 
 def _bit_depth(image: Image.Image, file: IO[bytes]) -> int:

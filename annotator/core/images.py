@@ -212,16 +212,26 @@ def _decode(path: Path, file: IO[bytes], info: ImageInfo) -> tuple[Pixels, Sampl
     """Upright pixels, and upright original samples where they have more than 8 bits."""
     try:
         if info.is_deep or info.mode == "other":
-            return _decode_deep(path, file, info)
-        pixels = _decode_quick(path, file, info)
-        if pixels is None:
-            pixels = _decode_pillow(file)
+            pixels, samples = _decode_deep(path, file, info)
+        else:
+            pixels, samples = _decode_plain(path, file, info), None
     except DECODE_ERRORS as error:
         raise damaged(path) from error
     except MemoryError as error:
         raise _too_little_memory(path) from error
-    upright: Pixels = _upright(_checked(path, info, pixels), info.orientation)
-    return upright, None
+    if pixels.shape[:2] != (info.height, info.width):
+        raise damaged(path)  # the decoder found another size than the header promised
+    return pixels, samples
+
+
+def _decode_plain(path: Path, file: IO[bytes], info: ImageInfo) -> Pixels:
+    pixels = _decode_quick(path, file, info)
+    if pixels is None:
+        pixels = _decode_pillow(file)
+        if info.format == "TIFF":
+            return pixels  # Pillow turns TIFF upright by itself
+    upright: Pixels = _upright(pixels, info.orientation)
+    return upright
 
 
 def _decode_quick(path: Path, file: IO[bytes], info: ImageInfo) -> Pixels | None:
@@ -277,11 +287,11 @@ def _jpeg_ends(data: bytes) -> bool:
     return False
 
 
-def _decode_pillow(file: IO[bytes], draft: int = 0) -> Pixels:
+def _decode_pillow(file: IO[bytes], draft: tuple[int, int] | None = None) -> Pixels:
     """Any 8-bit image, in blocks of rows so that the interpreter lock is never held for long."""
     with open_pillow(file) as image:
-        if draft:
-            image.draft(None, (draft, draft))
+        if draft is not None:
+            image.draft(None, draft)
         image.load()
         if image.mode in ("RGBA", "LA", "PA") and image.getchannel("A").getextrema() == (0, 0):
             image = image.convert("L" if image.mode == "LA" else "RGB")
@@ -299,12 +309,10 @@ def _decode_pillow(file: IO[bytes], draft: int = 0) -> Pixels:
 
 def _rgb(image: Image.Image) -> Any:
     """(h, w, 3) or (h, w, 1), uint8."""
-    if image.mode in ("1", "L"):
-        return np.asarray(image.convert("L"))[..., None]
-    if image.mode == "RGB":
-        return np.asarray(image)
     if not (image.has_transparency_data or image.mode == "RGBa"):
-        return np.asarray(image.convert("RGB"))
+        if image.mode in ("1", "L"):
+            return np.asarray(image.convert("L"))[..., None]
+        return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
     rgba = np.asarray(image.convert("RGBA"))
     return _over_white(rgba[..., :3], rgba[..., 3:])
 
@@ -340,7 +348,6 @@ def _decode_deep(path: Path, file: IO[bytes], info: ImageInfo) -> tuple[Pixels, 
         samples = _grey_samples(file)
     else:
         samples, alpha = _colour_samples(path, file)
-    samples = _checked(path, info, samples)
     shown = to_8bit(samples)
     pixels: Any = cv2.cvtColor(shown, cv2.COLOR_GRAY2RGB) if shown.ndim == 2 else shown
     if alpha is not None:
@@ -348,6 +355,8 @@ def _decode_deep(path: Path, file: IO[bytes], info: ImageInfo) -> tuple[Pixels, 
         for top in range(0, len(pixels), 256):
             rows = slice(top, top + 256)
             pixels[rows] = _over_white(pixels[rows], opacity[rows, :, None])
+    if info.format == "TIFF":
+        return pixels, samples  # both libraries turn TIFF upright by themselves
     return _upright(pixels, info.orientation), _upright(samples, info.orientation)
 
 
@@ -419,7 +428,8 @@ def _reduced_jpeg(path: Path, file: IO[bytes], info: ImageInfo, factor: int) -> 
             pixels: Pixels | None = _imdecode(data, _REDUCED.get(factor, _RGB))
             if pixels is not None:
                 return pixels
-    return _decode_pillow(file, -(-max(info.width, info.height) // factor))
+    size = (-(-info.width // factor), -(-info.height // factor))
+    return _decode_pillow(file, size if info.orientation < 5 else size[::-1])
 
 
 def _exif_thumbnail(file: IO[bytes], info: ImageInfo, side: int) -> Pixels | None:
@@ -453,13 +463,6 @@ def _fit(pixels: Pixels, side: int) -> Pixels:
         return pixels
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _checked(path: Path, info: ImageInfo, pixels: Any) -> Any:
-    """The decoder's answer must have the size the header promised."""
-    if pixels.shape[1::-1] != info.stored_size:
-        raise damaged(path)
-    return pixels
 
 
 def _upright(pixels: Any, orientation: int) -> Any:
