@@ -30,18 +30,25 @@ def main(arguments: list[str] | None = None) -> int:
         SystemExit: after --help and --version (0) and for bad arguments (2).
     """
     options = cli.parse(sys.argv[1:] if arguments is None else arguments)
+    from PySide6.QtCore import QTimer
+
+    from annotator.bugs import BugHandler
+
     results = _results_folder(options)
     if results is not None:
         os.environ["QT_QPA_PLATFORM"] = "offscreen"
     application = make_application()
     window = make_window(application)
-    window.show()
-    if results is not None:
-        return _play(window, results)
-    from PySide6.QtCore import QTimer
-
-    QTimer.singleShot(0, lambda: window.start(_chosen_path(options), options.project_dir))
-    return application.exec()
+    bugs = BugHandler(window.show_bug)
+    bugs.install()
+    try:
+        window.show()
+        if results is not None:
+            return _play(window, results)
+        QTimer.singleShot(0, lambda: window.start(_chosen_path(options), options.project_dir))
+        return application.exec()
+    finally:
+        bugs.uninstall()
 
 
 def make_application() -> QApplication:
@@ -66,7 +73,8 @@ def make_window(application: QApplication) -> MainWindow:
     from annotator.ui.theme import apply_theme
 
     settings = SettingsStore()
-    apply_theme(application, settings.settings.theme)
+    theme = apply_theme(application, settings.settings.theme)
+    settings.changed.connect(lambda current: theme.apply(current.theme))
     return MainWindow(Workspace(settings), settings)
 
 

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QByteArray, QMimeData, Qt, QUrl
-from PySide6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropEvent
+from PySide6.QtGui import (
+    QCloseEvent,
+    QDesktopServices,
+    QDragEnterEvent,
+    QDropEvent,
+    QGuiApplication,
+)
 from PySide6.QtWidgets import (
     QDockWidget,
     QFileDialog,
@@ -37,7 +43,7 @@ from annotator.ui.adjust_panel import AdjustPanel
 from annotator.ui.annotation_list import AnnotationList
 from annotator.ui.attributes_editor import AttributesEditor
 from annotator.ui.canvas import Canvas
-from annotator.ui.icons import icon
+from annotator.ui.icons import app_icon, icon
 from annotator.ui.image_list import ImageList
 from annotator.ui.key_guard import KeyGuard
 from annotator.ui.label_panel import LabelPanel
@@ -292,6 +298,7 @@ class MainWindow(QMainWindow):
 
     def start(self, path: Path | None, project_dir: Path | None) -> None:
         """Open what the command line named, or the last folder, or the welcome page."""
+        self.setWindowIcon(app_icon())
         recent = self.settings.settings.recent_folders
         if path is None and self.settings.settings.reopen_last and recent:
             path = Path(recent[0]) if Path(recent[0]).is_dir() else None
@@ -309,6 +316,16 @@ class MainWindow(QMainWindow):
             self._offer_recovery(error, path, project_dir)
         except UserError as error:
             self.messages.show_error(error)
+
+    def show_bug(self, summary: str, details: str) -> None:
+        """Tell about an error that is the program's fault, and go on."""
+        self.messages.show_message(
+            "Something went wrong inside the program. Your accepted work is safe.",
+            summary,
+            level="error",
+            actions=[("Copy details", lambda: QGuiApplication.clipboard().setText(details))],
+            key=summary,
+        )
 
     def _offer_recovery(self, error: UserError, path: Path, project_dir: Path | None) -> None:
         folder = path if path.is_dir() else path.parent
