@@ -6,6 +6,7 @@ the dense (n, n) matrices below stay small and the time per prompt stays constan
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,8 @@ class Graph:
         colour: (n, 3) mean Lab.
         texture: (n,) mean local contrast of L.
         edges: (m, 2) int32 neighbouring pairs, first < second.
-        strength: (m,) boundary contrast between the two, Lab units.
+        strength: (m,) boundary contrast between the two, Lab units: the mean step across the
+            boundary and half the difference of the mean colours, which blurred edges keep.
         length: (m,) length of the common boundary, window pixels.
     """
 
@@ -116,8 +118,9 @@ def box_cells(shape: tuple[int, ...], extent: Box, box: Box) -> tuple[slice, sli
 
 
 def _cells(count: int, low: float, high: float, length: float) -> slice:
-    start = min(max(round(low / length * count), 0), count - 1)
-    return slice(start, min(max(round(high / length * count), start + 1), count))
+    """Every cell that the span touches by more than rounding errors."""
+    start = min(max(math.floor(low / length * count + 1e-3), 0), count - 1)
+    return slice(start, min(max(math.ceil(high / length * count - 1e-3), start + 1), count))
 
 
 def build_graph(rgb: NDArray[np.uint8], extent: Box, box: Box, step: float) -> Graph:
@@ -145,7 +148,8 @@ def build_graph(rgb: NDArray[np.uint8], extent: Box, box: Box, step: float) -> G
     means = _means(np.concatenate([lab.reshape(-1, 3), columns], 1), flat, n)
     pixel = np.array([extent.width / w, extent.height / h], np.float32)
     origin = np.array([extent.x0, extent.y0], np.float32)
-    edges, strength, length = _boundaries(lab, labels, n)
+    edges, step_height, length = _boundaries(lab, labels, n)
+    apart = np.linalg.norm(means[edges[:, 0], :3] - means[edges[:, 1], :3], axis=1)
     return Graph(
         extent=extent,
         lab=lab,
@@ -156,7 +160,7 @@ def build_graph(rgb: NDArray[np.uint8], extent: Box, box: Box, step: float) -> G
         colour=means[:, :3],
         texture=means[:, 5],
         edges=edges,
-        strength=strength,
+        strength=(step_height + apart / 2).astype(np.float32),
         length=length,
     )
 

@@ -130,19 +130,23 @@ def _box_candidates(
     """Best, tight and generous mask in a box that grows to hold all positive points."""
     if box.width < 1 or box.height < 1:  # it names a row, a column or a pixel
         box = Box(math.floor(box.x0), math.floor(box.y0), math.ceil(box.x1), math.ceil(box.y1))
-    for point in points:
-        if point.positive:
-            box = Box(
-                min(box.x0, point.x - 0.5),
-                min(box.y0, point.y - 0.5),
-                max(box.x1, point.x + 0.5),
-                max(box.y1, point.y + 0.5),
-            )
+    box = _grown(box, points).clipped(embedding.width, embedding.height)
     answer = _answer(embedding, box, points, BOX_STEP, constants.BOX)
     area = answer.scene.graph.area
     size = float(area[answer.p >= answer.cut].sum())
     cuts = [solver.cut_for_area(answer.p, area, part * size) for part in GRANULARITY]
     return tuple(_candidates(embedding, answer, points, [answer.cut, *cuts]))
+
+
+def _grown(box: Box, points: tuple[Point, ...]) -> Box:
+    """The box with room for the positive points outside it: it was drawn too small."""
+    rim = 1 + 0.02 * max(box.width, box.height)
+    x0, y0, x1, y1 = box.x0, box.y0, box.x1, box.y1
+    for point in points:
+        if point.positive and not box.contains(point.x, point.y):
+            x0, x1 = min(x0, point.x - rim), max(x1, point.x + rim)
+            y0, y1 = min(y0, point.y - rim), max(y1, point.y + rim)
+    return Box(x0, y0, x1, y1)
 
 
 def _point_candidates(embedding: Embedding, points: tuple[Point, ...]) -> tuple[MaskCandidate, ...]:
@@ -234,9 +238,12 @@ def _candidates(
     fine = to_lab(detail(image, embedding.width, embedding.height, extent, size))
     p = np.clip(guided_upsampling(graph.lab[rows, cols], p, fine), 1e-4, 1 - 1e-4)
     logits = np.log(p / (1 - p))
+    beyond = np.ones(logits.shape, np.bool_)
+    beyond[box_cells(logits.shape, extent, answer.box)] = False
     found = []
     for cut in cuts:
         grid = np.clip(logits - np.float32(_logit(cut)), -CERTAIN, CERTAIN).astype(np.float32)
+        grid[beyond] = -CERTAIN
         _pin(grid, extent, points)
         score = answer.score
         if cut != answer.cut:

@@ -35,6 +35,8 @@ OPEN_TOLERANCE = 0.015  # a box side this close to the image edge may cut the ob
 REACHES = (4, 20)  # of the two random walks, window pixels per unit of bond
 UNDECIDED = 0.15  # a greatest probability below this says that nothing stands out
 STRIPS = 14  # rows and columns of a box that must not stay empty
+CLICK_LOGIT = 2.0  # what a clicked superpixel should reach
+CLICK_NOISE = 0.1  # how far it may miss that, as a part of the kernel
 MIN_CUT = 0.01  # lowest threshold: below lies what is certainly outside
 SMALL = np.float32(1e-6)
 
@@ -53,6 +55,7 @@ class Scene:
         fine: (n, n) colour affinity, narrow.
         coarse: (n, n) colour affinity, wide.
         near_fine: (n, n) narrow colour affinity of neighbours.
+        far_fine: (n, n) narrow colour affinity of a wider neighbourhood.
         far_coarse: (n, n) wide colour affinity of a wider neighbourhood.
         near: (n, n) spatial affinity.
         walks: factorised random-walk systems by reach, see `_random_walk`.
@@ -69,6 +72,7 @@ class Scene:
     fine: Floats
     coarse: Floats
     near_fine: Floats
+    far_fine: Floats
     far_coarse: Floats
     near: Floats
     walks: dict[int, SuperLU]
@@ -102,6 +106,7 @@ def make_scene(graph: Graph, box: Box, width: int, height: int) -> Scene:
         fine=fine,
         coarse=coarse,
         near_fine=fine * near,
+        far_fine=fine * far,
         far_coarse=coarse * far,
         near=near,
         walks=_walks(graph),
@@ -206,19 +211,20 @@ def first_cues(scene: Scene) -> Floats:
 
 
 def click_cues(scene: Scene, positive: list[int], negative: list[int]) -> Floats:
-    """(n, 9) closeness to the superpixels clicked as object and as background; 0 without clicks."""
+    """(n, 11) closeness to the clicked object and background superpixels; 0 without clicks."""
     n = len(scene.graph.area)
     columns: list[Floats] = []
     distances: list[Floats] = []
     for nodes in (positive, negative):
         if not nodes:
-            columns += [np.zeros(n, np.float32)] * 4
+            columns += [np.zeros(n, np.float32)] * 5
             continue
         seeds = np.zeros(n, np.bool_)
         seeds[nodes] = True
         distance = distance_from(scene.path, seeds)
         distances.append(distance)
         columns += [np.exp(-2 * distance), np.exp(-0.5 * distance)]
+        columns.append(np.exp(-2 * np.cbrt(distance_from(scene.steep, seeds))))
         columns += [scene.near_fine[:, nodes].max(1), scene.far_coarse[:, nodes].max(1)]
     if len(distances) == 2:
         near, far = distances[0] + np.float32(0.2), distances[1] + np.float32(0.2)
@@ -299,7 +305,25 @@ def solve(
         p = sigmoid(next_cues(scene, first, p) @ np.asarray(later, np.float32))
     if float((p * scene.inside).max(initial=0)) < UNDECIDED:
         p = sigmoid(6 * (1 - scene.u**2 - scene.v**2))
-    return np.asarray(p * scene.inside, np.float32)
+    return _corrected(scene, p, positive, negative) * scene.inside
+
+
+def _corrected(scene: Scene, p: Floats, positive: list[int], negative: list[int]) -> Floats:
+    """The answer bent to what the clicks say, like Gaussian process regression of the error.
+
+    Clicks in the middle of a large error must move all of it; the fitted model has learned that
+    most corrections are small.
+    """
+    nodes = positive + negative
+    if not nodes:
+        return p
+    sign = np.array([1] * len(positive) + [-1] * len(negative), np.float32)
+    logit = np.log(np.clip(p, 1e-4, 1 - 1e-4) / np.clip(1 - p, 1e-4, 1 - 1e-4))
+    wrong = np.maximum(-sign * logit[nodes], 0)
+    wanted = sign * (CLICK_LOGIT + wrong)
+    missing = np.where(sign * logit[nodes] < CLICK_LOGIT, wanted - logit[nodes], 0)
+    among = scene.far_fine[np.ix_(nodes, nodes)] + CLICK_NOISE * np.eye(len(nodes))
+    return sigmoid(logit + scene.far_fine[:, nodes] @ np.linalg.solve(among, missing))
 
 
 def sigmoid(z: Floats) -> Floats:
