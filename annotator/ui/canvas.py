@@ -32,7 +32,7 @@ from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QToolTip, QWidget
 from annotator.ui import canvas_view as views
 from annotator.ui import items
 from annotator.ui.canvas_layers import ImageLayer, MaskLayer
-from annotator.ui.canvas_overlay import CandidateItems, Frame, Overlay, paint_grid
+from annotator.ui.canvas_overlay import CandidateItems, Frame, Overlay
 from annotator.ui.canvas_preview import Previewer
 from annotator.ui.canvas_view import Adjustment, View
 from annotator.ui.items import AnnotationItem
@@ -368,6 +368,7 @@ class Canvas(QAbstractScrollArea):
     def _follow_settings(self, settings: Settings) -> None:
         self._overlay.opacity = settings.mask_opacity
         self._masks.set_opacity(settings.mask_opacity)
+        self._image.set_grid(settings.pixel_grid)
         if not settings.hover_preview:
             self._preview.end()
         self._show_crosshair()
@@ -574,8 +575,6 @@ class Canvas(QAbstractScrollArea):
         shown = not self._masks_hidden and not self._stale
         more = self._masks.paint(painter) if shown else False
         painter.restore()
-        if self._settings.settings.pixel_grid:
-            paint_grid(painter, frame, *self._size())
         if shown:
             self._overlay.paint(painter, frame)
         elif self._overlay.pointer is not None:

@@ -24,10 +24,14 @@ if TYPE_CHECKING:
     from annotator.ui.canvas_pixels import Lut, Pyramid
     from annotator.ui.items import AnnotationItem
 
-TILE = 256
+TILE = 192
 """Device pixels; the unit of refreshing within a time budget."""
-BUDGET = 0.007
-"""Seconds one frame may spend on tiles."""
+MARGIN = 160
+"""Device pixels the picture of the objects reaches past the viewport on every side."""
+CROWD = 250
+"""With more objects in view, outlines are one device pixel wide."""
+BUDGET = 0.005
+"""Seconds after which a frame begins no further tile."""
 _REACH = 5.0
 """Viewport pixels an outline reaches past its object."""
 
@@ -50,20 +54,19 @@ class _Layer:
         return not self._missing.isEmpty()
 
     def invalidate(self, area: QRect | None = None) -> None:
-        """Redraw a part (device pixels of the viewport), or everything."""
+        """Redraw a part (device pixels of the picture), or everything."""
         whole = self._picture.rect()
         self._missing = self._missing.united(whole if area is None else area.intersected(whole))
 
     def show(self, view: View, size: QSize) -> None:
         """Follow the view: shift what is drawn, or start again."""
         if size != self._picture.size() or view.zoom != self._view.zoom:
-            self._restart(view, size)
+            self._restart(size)
         elif view != self._view:
-            dx, dy = self._view.left - view.left, self._view.top - view.top
-            self._scroll(dx, dy)
+            self._scroll(self._view.left - view.left, self._view.top - view.top)
         self._view = view
 
-    def _restart(self, view: View, size: QSize) -> None:
+    def _restart(self, size: QSize) -> None:
         if size != self._picture.size():
             self._picture = QPixmap(size)
         self._missing = QRegion(self._picture.rect())
@@ -71,7 +74,7 @@ class _Layer:
     def _scroll(self, dx: int, dy: int) -> None:
         whole = self._picture.rect()
         if abs(dx) >= whole.width() or abs(dy) >= whole.height():
-            self._restart(self._view, self._picture.size())
+            self._missing = QRegion(whole)
             return
         self._picture.scroll(dx, dy, whole)
         kept = QRegion(whole.translated(dx, dy).intersected(whole))
@@ -91,6 +94,7 @@ class ImageLayer(_Layer):
         super().__init__()
         self.pyramid: Pyramid | None = None
         self._table: Lut | None = None
+        self._grid = False
         self._around = QColor("gray")
 
     def set_image(self, pyramid: Pyramid | None) -> None:
@@ -102,6 +106,12 @@ class ImageLayer(_Layer):
         """The colour outside the image."""
         if color != self._around:
             self._around = color
+            self.invalidate()
+
+    def set_grid(self, shown: bool) -> None:
+        """Draw lines between pixels that are large enough."""
+        if shown != self._grid:
+            self._grid = shown
             self.invalidate()
 
     def adjust(self, adjustment: Adjustment) -> None:
@@ -141,13 +151,19 @@ class ImageLayer(_Layer):
         if self.pyramid is None:
             return
         x, y, width, height = rect.x(), rect.y(), rect.width(), rect.height()
-        shown = canvas_pixels.render(self.pyramid, self._view, x, y, width, height, self._table)
+        shown = canvas_pixels.render(
+            self.pyramid, self._view, x, y, width, height, self._table, grid=self._grid
+        )
         picture = QImage(shown.data, width, height, 4 * width, QImage.Format.Format_RGB32)
         onto.drawImage(rect.topLeft(), picture)
 
 
 class MaskLayer(_Layer):
-    """All objects of the image, bottom layer first."""
+    """All objects of the image, bottom layer first.
+
+    Its picture reaches past the viewport, so that a pan finds the next strip drawn already and
+    tall objects are not drawn again for every few pixels.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -157,6 +173,8 @@ class MaskLayer(_Layer):
         self._lifted: frozenset[int] = frozenset()
         self._opacity = 0.45
         self._scale = 1.0
+        self._dense = False
+        self._visible = QRect()
         self._old = QPixmap()
         self._old_view = View()
 
@@ -169,6 +187,9 @@ class MaskLayer(_Layer):
         """Replace the objects; redraws only where something changed."""
         before, self._items = self._items, tuple(items)
         self._boxes = None
+        if not before:
+            self.replace_all(items)
+            return
         old, new = set(before), set(items)
         if [item for item in before if item in new] != [item for item in items if item in old]:
             self.invalidate()
@@ -204,6 +225,16 @@ class MaskLayer(_Layer):
         """Device pixels per viewport pixel."""
         self._scale = scale
 
+    def show(self, view: View, size: QSize) -> None:
+        """Follow the view; the picture is shifted only when its margin is used up."""
+        wide = QSize(size.width() + 2 * MARGIN, size.height() + 2 * MARGIN)
+        off_x, off_y = view.left - MARGIN - self._view.left, view.top - MARGIN - self._view.top
+        far = max(abs(off_x), abs(off_y)) > MARGIN * 3 // 4
+        if far or wide != self._picture.size() or view.zoom != self._view.zoom:
+            super().show(View(view.zoom, view.left - MARGIN, view.top - MARGIN), wide)
+            off_x = off_y = 0
+        self._visible = QRect(QPoint(off_x + MARGIN, off_y + MARGIN), size)
+
     def _touch(self, items: Iterable[AnnotationItem]) -> None:
         for item in items:
             self.invalidate(self._device_rect(item.bounds))
@@ -215,40 +246,41 @@ class MaskLayer(_Layer):
         rect = QRectF(x0 - reach, y0 - reach, x1 - x0 + 2 * reach, y1 - y0 + 2 * reach)
         return rect.intersected(QRectF(self._picture.rect())).toAlignedRect()
 
-    def _restart(self, view: View, size: QSize) -> None:
+    def _restart(self, size: QSize) -> None:
         done = self._picture.width() * self._picture.height()
-        open_area = sum(rect.width() * rect.height() for rect in _rects(self._missing))
-        if done and open_area < done / 2:
+        unseen = sum(rect.width() * rect.height() for rect in _rects(self._missing))
+        keep = bool(done and unseen < done / 2 and self._items)
+        if keep:
             self._old, self._old_view = self._picture, self._view
-        self._picture = QPixmap(size)
-        self._picture.fill(Qt.GlobalColor.transparent)
+        if keep or size != self._picture.size():
+            self._picture = QPixmap(size)
+        if self._items:
+            self._picture.fill(Qt.GlobalColor.transparent)
         self._missing = QRegion(self._picture.rect())
 
     def _scroll(self, dx: int, dy: int) -> None:
         super()._scroll(dx, dy)
         # What was scrolled in is a smeared copy of the border until it is drawn.
-        fresh = QRegion(self._picture.rect()).subtracted(
-            QRegion(self._picture.rect().translated(dx, dy))
-        )
+        whole = self._picture.rect()
+        fresh = QRegion(whole).subtracted(QRegion(whole.translated(dx, dy)))
         onto = QPainter(self._picture)
         onto.setCompositionMode(QPainter.CompositionMode.CompositionMode_Clear)
         for rect in _rects(fresh):
             onto.fillRect(rect, Qt.GlobalColor.transparent)
+        onto.end()
 
     def paint(self, painter: QPainter) -> bool:
-        """Refresh for at most `BUDGET`, then draw; True when tiles are still missing."""
+        """Refresh for about `BUDGET`, then draw; True when tiles are still missing."""
         if not self._items:
-            if self.pending:
-                self._picture.fill(Qt.GlobalColor.transparent)
-                self._missing = QRegion()
             return False
         if self.pending:
             self._refresh()
-        if self.pending and not self._old.isNull():
+        seen = self._visible
+        if self._missing.intersects(seen) and not self._old.isNull():
             self._paint_old(painter)
-        else:
+        elif not self._missing.intersects(seen):
             self._old = QPixmap()
-        painter.drawPixmap(0, 0, self._picture)
+        painter.drawPixmap(QPoint(0, 0), self._picture, seen)
         return self.pending
 
     def _paint_old(self, painter: QPainter) -> None:
@@ -256,7 +288,8 @@ class MaskLayer(_Layer):
         ratio = self._view.zoom / self._old_view.zoom
         x, y = self._view.to_device(*self._old_view.to_image(0, 0))
         painter.save()
-        painter.setClipRegion(self._missing)
+        painter.translate(-self._visible.topLeft())
+        painter.setClipRegion(self._missing.intersected(self._visible))
         target = QRectF(x, y, self._old.width() * ratio, self._old.height() * ratio)
         painter.drawPixmap(target, self._old, QRectF(self._old.rect()))
         painter.restore()
@@ -265,35 +298,42 @@ class MaskLayer(_Layer):
         end = time.perf_counter() + BUDGET
         onto = QPainter(self._picture)
         view = self._view
+        self._dense = len(self._seen(self._area(self._picture.rect()), 1.0)) > CROWD
         onto.setTransform(QTransform(view.zoom, 0, 0, view.zoom, -view.left, -view.top))
-        while self.pending:
-            first = _rects(self._missing)[0]
-            tile = QRect(
-                first.topLeft(), QSize(min(first.width(), TILE), min(first.height(), TILE))
-            )
-            self._refresh_tile(onto, tile)
-            self._missing = self._missing.subtracted(tile)
-            if time.perf_counter() > end:
+        while self.pending and time.perf_counter() < end:
+            tile = self._next_tile()
+            if not self._refresh_tile(onto, tile, end):
                 break
+            self._missing = self._missing.subtracted(tile)
         onto.end()
 
-    def _refresh_tile(self, onto: QPainter, tile: QRect) -> None:
-        onto.save()
-        onto.resetTransform()
-        onto.setClipRect(tile)
-        onto.setCompositionMode(QPainter.CompositionMode.CompositionMode_Source)
-        onto.fillRect(tile, Qt.GlobalColor.transparent)
-        onto.restore()
+    def _next_tile(self) -> QRect:
+        """What is seen comes first."""
+        seen = self._missing.intersected(self._visible)
+        first = _rects(self._missing if seen.isEmpty() else seen)[0]
+        return QRect(first.topLeft(), QSize(min(first.width(), TILE), min(first.height(), TILE)))
+
+    def _refresh_tile(self, onto: QPainter, tile: QRect, end: float) -> bool:
+        """Draw one tile; False when the time is over before its outlines are traced."""
+        area, unit = self._area(tile), self._scale / self._view.zoom
+        seen = self._seen(area, unit)
+        for item in seen:
+            if item.prepare(unit) and time.perf_counter() > end:
+                return False
         onto.save()
         transform = onto.transform()
         onto.resetTransform()
         onto.setClipRect(tile)
+        onto.setCompositionMode(QPainter.CompositionMode.CompositionMode_Source)
+        onto.fillRect(tile, Qt.GlobalColor.transparent)
+        onto.setCompositionMode(QPainter.CompositionMode.CompositionMode_SourceOver)
         onto.setTransform(transform)
-        area, unit = self._area(tile), self._scale / self._view.zoom
-        for item in self._seen(area, unit):
-            kind = "selected" if item.annotation.id in self._selection else "object"
+        plain = "dense" if self._dense else "object"
+        for item in seen:
+            kind = "selected" if item.annotation.id in self._selection else plain
             item.paint(onto, area, unit, self._opacity, kind)
         onto.restore()
+        return True
 
     def _seen(self, area: Box, unit: float) -> list[AnnotationItem]:
         """The objects to draw in an area, bottom first, selected ones on top."""

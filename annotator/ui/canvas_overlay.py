@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -15,8 +14,6 @@ from annotator.ui.items import AnnotationItem, CandidateItem
 from annotator.ui.tools import Ghost, Grip, PolygonSketch, Resizing, RubberBand, Sketch
 from models.api import Box, MaskCandidate, Point
 
-GRID_FROM = 12.0
-"""Viewport pixels per image pixel from which the pixel grid is drawn."""
 MOST_TAGS = 12
 MOST_GHOSTS = 150
 
@@ -216,23 +213,6 @@ class Overlay:
             items.draw_sketch(
                 painter, corners, pointer, QColor(self._active()), closing=sketch.closing
             )
-
-
-def paint_grid(painter: QPainter, frame: Frame, width: int, height: int) -> None:
-    """Lines between image pixels where they are large enough."""
-    if frame.view.zoom / frame.scale < GRID_FROM:
-        return
-    area = frame.area
-    xs = range(max(math.ceil(area.x0), 1), min(math.floor(area.x1) + 1, width))
-    ys = range(max(math.ceil(area.y0), 1), min(math.floor(area.y1) + 1, height))
-    image = frame.rect(Box(0, 0, width, height))
-    seen = image.intersected(QRectF(0, 0, frame.width, frame.height))
-    items.draw_grid(
-        painter,
-        (frame.point(x, 0).x() for x in xs),
-        (frame.point(0, y).y() for y in ys),
-        seen,
-    )
 
 
 class CandidateItems:
