@@ -24,7 +24,6 @@ from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QListView,
-    QMenu,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -37,6 +36,8 @@ from annotator.ui.icons import icon
 from annotator.ui.rows import paint_placeholder
 
 if TYPE_CHECKING:
+    from PySide6.QtWidgets import QMenu
+
     from annotator.services.document import Document
     from annotator.services.workspace import Workspace
 
@@ -483,6 +484,8 @@ class AnnotationList(QWidget):
 
     def build_menu(self) -> QMenu:
         """What can be done with the selected objects."""
+        from PySide6.QtWidgets import QMenu
+
         menu, chosen = QMenu(self), self._workspace.selected
         self._entry(menu, "Change class…\tF2", "tag", partial(self._act, "rename"))
         menu.addSeparator()

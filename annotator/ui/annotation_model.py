@@ -17,11 +17,10 @@ from PySide6.QtCore import (
     Signal,
 )
 from PySide6.QtGui import QColor, QFont, QPainter, QPalette
-from PySide6.QtWidgets import QStyle, QStyleOptionViewItem, QWidget
+from PySide6.QtWidgets import QLineEdit, QStyleOptionViewItem, QWidget
 
 from annotator.core.annotation import Annotation, Annotations, Category, Source
 from annotator.ui.icons import draw
-from annotator.ui.name_edit import NameEdit
 from annotator.ui.rows import (
     GAP,
     Index,
@@ -39,6 +38,7 @@ from models.api import Box
 
 if TYPE_CHECKING:
     from annotator.core.mask import Mask
+    from annotator.ui.name_edit import NameEdit
 
 MIME = "application/x-annotator-objects"
 UNNAMED = "No name"
@@ -247,6 +247,8 @@ class AnnotationDelegate(RowDelegate):
 
     def paint_content(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         """Paint one object."""
+        from PySide6.QtWidgets import QStyle
+
         model = index.model()
         assert isinstance(model, AnnotationModel)
         annotation, palette, area = model.rows[index.row()], option.palette, option.rect
@@ -319,6 +321,8 @@ class AnnotationDelegate(RowDelegate):
 
     def createEditor(self, parent: QWidget, option: QStyleOptionViewItem, index: Index) -> NameEdit:
         """A field that completes the names of the classes."""
+        from annotator.ui.name_edit import NameEdit
+
         model = index.model()
         editor = NameEdit(model.names if isinstance(model, AnnotationModel) else (), parent)
         editor.setAccessibleName("Class of this object")
@@ -332,12 +336,14 @@ class AnnotationDelegate(RowDelegate):
 
     def setEditorData(self, editor: QWidget, index: Index) -> None:
         """Show the present name, selected."""
-        if isinstance(editor, NameEdit):
+        if isinstance(editor, QLineEdit):
             editor.setText(str(index.data(_Role.EditRole) or ""))
             editor.selectAll()
 
     def setModelData(self, editor: QWidget, model: QAbstractItemModel, index: Index) -> None:
         """Hand over what was typed."""
+        from annotator.ui.name_edit import NameEdit
+
         if isinstance(editor, NameEdit):
             model.setData(index, editor.name())
 

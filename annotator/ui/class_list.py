@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import (
     QAbstractItemModel,
@@ -21,22 +21,15 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QColor, QFont, QKeyEvent, QPainter, QPaintEvent, QPalette
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QColorDialog,
     QFrame,
-    QGridLayout,
     QLineEdit,
     QListView,
-    QMenu,
     QStyleOptionViewItem,
-    QToolButton,
     QWidget,
-    QWidgetAction,
 )
 
 from annotator.core.annotation import Category
-from annotator.core.fuzzy import Span, complete, fold
-from annotator.core.palette import COLORS
-from annotator.ui.icons import draw, icon
+from annotator.ui.icons import draw
 from annotator.ui.rows import (
     GAP,
     Index,
@@ -52,6 +45,11 @@ from annotator.ui.rows import (
     swatch_rect,
 )
 from annotator.ui.theme import soft_text
+
+if TYPE_CHECKING:
+    from PySide6.QtWidgets import QMenu
+
+    from annotator.core.fuzzy import Span
 
 DIGITS = 9
 """Classes that have a key of their own."""
@@ -160,9 +158,13 @@ class ClassModel(QAbstractListModel):
 
     def _fitting(self) -> list[ClassRow]:
         classes, query = self._categories, self._query
+        if not query:
+            return [ClassRow(c.name, c, place) for place, c in enumerate(classes)]
+        from annotator.core.fuzzy import complete, fold
+
         found = complete(query, [c.name for c in classes], len(classes)) if classes else []
         rows = [ClassRow(classes[f.index].name, classes[f.index], f.index, f.spans) for f in found]
-        if not query or any(category.name == query for category in classes):
+        if any(category.name == query for category in classes):
             return rows
         new = ClassRow(query, None, -1)
         # Enter must not replace a word by one that merely resembles it: unless a class contains
@@ -463,68 +465,9 @@ class ClassList(QListView):
 
     def build_menu(self, row: int, category: Category) -> QMenu:
         """What can be done with one class."""
-        menu = QMenu(self)
-        rename = menu.addAction(icon("pencil"), "Rename\tF2")
-        rename.triggered.connect(lambda: self.edit_name(row))
-        colors = menu.addMenu("Colour")
-        colors.addAction(self._swatches(colors, category))
-        custom = colors.addAction("Other…")
-        custom.triggered.connect(lambda: self._open_color_dialog(category))
-        self._add_groups(menu.addMenu("Super-category"), row, category)
-        menu.addSeparator()
-        place = self.model_.rows[row].position
-        up = menu.addAction(icon("raise"), "Move up\tAlt+Up")
-        up.setEnabled(place > 0)
-        up.triggered.connect(lambda: self.model_.moved.emit(category.id, place - 1))
-        down = menu.addAction(icon("lower"), "Move down\tAlt+Down")
-        down.setEnabled(place < len(self.model_.categories) - 1)
-        down.triggered.connect(lambda: self.model_.moved.emit(category.id, place + 1))
-        menu.addSeparator()
-        every = menu.addAction("Select all objects of this class")
-        every.setEnabled(self.model_.count_here(category.id) > 0)
-        every.triggered.connect(lambda: self.objects_wanted.emit(category.id))
-        delete = menu.addAction(icon("trash"), "Delete class\tDel")
-        delete.triggered.connect(lambda: self.removed.emit(category.id))
-        return menu
+        from annotator.ui.class_menu import build_class_menu
 
-    def _swatches(self, menu: QMenu, category: Category) -> QWidgetAction:
-        grid_widget = QWidget(menu)
-        grid = QGridLayout(grid_widget)
-        grid.setContentsMargins(8, 8, 8, 8)
-        grid.setSpacing(4)
-        for place, color in enumerate(COLORS):
-            button = _SwatchButton(color, checked=color.lower() == category.color.lower())
-            button.clicked.connect(lambda _=False, c=color: self._recolor(menu, category, c))
-            grid.addWidget(button, place // 7, place % 7)
-        action = QWidgetAction(menu)
-        action.setDefaultWidget(grid_widget)
-        return action
-
-    def _recolor(self, menu: QMenu, category: Category, color: str) -> None:
-        self.recolored.emit(category.id, color)
-        opened: QWidget | None = menu
-        while isinstance(opened, QMenu):
-            opened.close()
-            opened = opened.parentWidget()
-
-    def _open_color_dialog(self, category: Category) -> None:
-        dialog = QColorDialog(QColor(category.color), self)
-        dialog.setWindowTitle(f"Colour of {category.name}")
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.colorSelected.connect(lambda color: self.recolored.emit(category.id, color.name()))
-        dialog.open()
-
-    def _add_groups(self, menu: QMenu, row: int, category: Category) -> None:
-        known = sorted({c.supercategory for c in self.model_.categories if c.supercategory})
-        for name in ("", *known):
-            action = menu.addAction(name.replace("&", "&&") or "None")
-            action.setCheckable(True)
-            action.setChecked(name == category.supercategory)
-            action.triggered.connect(
-                lambda _=False, n=name: self.model_.regrouped.emit(category.id, n)
-            )
-        menu.addSeparator()
-        menu.addAction("New super-category…").triggered.connect(lambda: self.edit_group(row))
+        return build_class_menu(self, row, category)
 
     # --- Qt events ---
 
@@ -573,27 +516,3 @@ class ClassList(QListView):
     def minimumSizeHint(self) -> QSize:
         """A few rows."""
         return QSize(120, 4 * max(self.sizeHintForRow(0), self.fontMetrics().height()))
-
-
-class _SwatchButton(QToolButton):
-    """One colour of the table."""
-
-    def __init__(self, color: str, *, checked: bool) -> None:
-        super().__init__()
-        self._color = color
-        self.setCheckable(True)
-        self.setChecked(checked)
-        self.setFixedSize(26, 26)
-        self.setAccessibleName(color)
-        self.setToolTip(color)
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """The colour; a ring around the one in use or in focus."""
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        if self.isChecked() or self.hasFocus() or self.underMouse():
-            painter.setPen(self.palette().color(QPalette.ColorRole.Text))
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawRoundedRect(self.rect().adjusted(1, 1, -2, -2), 5, 5)
-        paint_swatch(painter, self.rect().adjusted(4, 4, -4, -4), self._color, self.palette())
-        painter.end()

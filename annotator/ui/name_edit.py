@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from PySide6.QtCore import QStringListModel, Signal
 from PySide6.QtWidgets import QCompleter, QLineEdit, QWidget
 
-from annotator.core.fuzzy import complete
-
 SHOWN = 10
 
 
@@ -35,6 +33,8 @@ class NameEdit(QLineEdit):
         self.textEdited.connect(self._complete)
 
     def _complete(self, text: str) -> None:
+        from annotator.core.fuzzy import complete
+
         # An empty field completes nothing: a list of everything would only be in the way.
         found = complete(text, self._names, SHOWN) if text.strip() else []
         self._found.setStringList([self._names[hit.index] for hit in found])

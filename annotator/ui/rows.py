@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from PySide6.QtCore import (
     QAbstractItemModel,
@@ -24,20 +24,19 @@ from PySide6.QtGui import (
     QPainter,
     QPalette,
     QPen,
-    QTextCharFormat,
-    QTextLayout,
-    QTextOption,
 )
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QLabel,
-    QStyle,
     QStyledItemDelegate,
     QStyleOptionViewItem,
     QWidget,
 )
 
 from annotator.ui.theme import mixed, soft_text
+
+if TYPE_CHECKING:
+    from PySide6.QtGui import QTextLayout
 
 Index = QModelIndex | QPersistentModelIndex
 Row = TypeVar("Row")
@@ -101,6 +100,9 @@ class RowDelegate(QStyledItemDelegate):
 
 def paint_background(painter: QPainter, option: QStyleOptionViewItem) -> None:
     """Tint selected and hovered rows; a bar at the edge says so without colour."""
+    # `QStyle` makes a hundred enumerations when it is first imported, some 6 ms.
+    from PySide6.QtWidgets import QStyle
+
     palette, state = option.palette, option.state
     accent, base = (palette.color(r) for r in (QPalette.ColorRole.Highlight, _base(option)))
     area = option.rect.adjusted(2, 1, -2, -1)
@@ -181,6 +183,8 @@ def paint_name(
     Returns:
         The width used, pixels.
     """
+    from PySide6.QtGui import QTextLayout, QTextOption
+
     metrics = painter.fontMetrics()
     # Emphasised letters are wider than the others.
     room = area.width() - (2 * len(spans))
@@ -212,6 +216,10 @@ def _one_line(text: str) -> str:
 def _formats(
     shown: str, text: str, spans: Sequence[tuple[int, int]]
 ) -> list[QTextLayout.FormatRange]:
+    if not spans:
+        return []
+    from PySide6.QtGui import QTextCharFormat, QTextLayout
+
     emphasis = QTextCharFormat()
     emphasis.setFontWeight(QFont.Weight.Bold)
     emphasis.setFontUnderline(True)

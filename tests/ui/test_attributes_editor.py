@@ -29,8 +29,8 @@ def editor(workspace, qtbot):
     editor.show()
     qtbot.waitExposed(editor)
     editor.activateWindow()
-    editor.table.setFocus()
-    return editor
+    editor.setFocus()
+    yield editor.page
 
 
 def attributes(workspace, place: int = 0) -> dict:

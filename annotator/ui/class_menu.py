@@ -1,0 +1,107 @@
+"""The context menu of a class: name, colour, super-category, order."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPalette
+from PySide6.QtWidgets import QColorDialog, QGridLayout, QMenu, QToolButton, QWidget, QWidgetAction
+
+from annotator.core.annotation import Category
+from annotator.core.palette import COLORS
+from annotator.ui.class_list import ClassList
+from annotator.ui.icons import icon
+from annotator.ui.rows import paint_swatch
+
+COLUMNS = 7
+
+
+def build_class_menu(view: ClassList, row: int, category: Category) -> QMenu:
+    """What can be done with one class."""
+    menu = QMenu(view)
+    rename = menu.addAction(icon("pencil"), "Rename\tF2")
+    rename.triggered.connect(lambda: view.edit_name(row))
+    colors = menu.addMenu("Colour")
+    colors.addAction(_swatches(view, colors, category))
+    custom = colors.addAction("Other…")
+    custom.triggered.connect(lambda: _open_color_dialog(view, category))
+    _add_groups(view, menu.addMenu("Super-category"), row, category)
+    menu.addSeparator()
+    place = view.model_.rows[row].position
+    up = menu.addAction(icon("raise"), "Move up\tAlt+Up")
+    up.setEnabled(place > 0)
+    up.triggered.connect(lambda: view.model_.moved.emit(category.id, place - 1))
+    down = menu.addAction(icon("lower"), "Move down\tAlt+Down")
+    down.setEnabled(place < len(view.model_.categories) - 1)
+    down.triggered.connect(lambda: view.model_.moved.emit(category.id, place + 1))
+    menu.addSeparator()
+    every = menu.addAction("Select all objects of this class")
+    every.setEnabled(view.model_.count_here(category.id) > 0)
+    every.triggered.connect(lambda: view.objects_wanted.emit(category.id))
+    delete = menu.addAction(icon("trash"), "Delete class\tDel")
+    delete.triggered.connect(lambda: view.removed.emit(category.id))
+    return menu
+
+
+def _swatches(view: ClassList, menu: QMenu, category: Category) -> QWidgetAction:
+    grid_widget = QWidget(menu)
+    grid = QGridLayout(grid_widget)
+    grid.setContentsMargins(8, 8, 8, 8)
+    grid.setSpacing(4)
+    for place, color in enumerate(COLORS):
+        button = _SwatchButton(color, checked=color.lower() == category.color.lower())
+        button.clicked.connect(lambda _=False, c=color: _recolor(view, menu, category, c))
+        grid.addWidget(button, *divmod(place, COLUMNS))
+    action = QWidgetAction(menu)
+    action.setDefaultWidget(grid_widget)
+    return action
+
+
+def _recolor(view: ClassList, menu: QMenu, category: Category, color: str) -> None:
+    view.recolored.emit(category.id, color)
+    opened: QWidget | None = menu
+    while isinstance(opened, QMenu):
+        opened.close()
+        opened = opened.parentWidget()
+
+
+def _open_color_dialog(view: ClassList, category: Category) -> None:
+    dialog = QColorDialog(QColor(category.color), view)
+    dialog.setWindowTitle(f"Colour of {category.name}")
+    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    dialog.colorSelected.connect(lambda color: view.recolored.emit(category.id, color.name()))
+    dialog.open()
+
+
+def _add_groups(view: ClassList, menu: QMenu, row: int, category: Category) -> None:
+    known = sorted({c.supercategory for c in view.model_.categories if c.supercategory})
+    for name in ("", *known):
+        action = menu.addAction(name.replace("&", "&&") or "None")
+        action.setCheckable(True)
+        action.setChecked(name == category.supercategory)
+        action.triggered.connect(lambda _=False, n=name: view.model_.regrouped.emit(category.id, n))
+    menu.addSeparator()
+    menu.addAction("New super-category…").triggered.connect(lambda: view.edit_group(row))
+
+
+class _SwatchButton(QToolButton):
+    """One colour of the table."""
+
+    def __init__(self, color: str, *, checked: bool) -> None:
+        super().__init__()
+        self._color = color
+        self.setCheckable(True)
+        self.setChecked(checked)
+        self.setFixedSize(26, 26)
+        self.setAccessibleName(color)
+        self.setToolTip(color)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """The colour; a ring around the one in use or in focus."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        if self.isChecked() or self.hasFocus() or self.underMouse():
+            painter.setPen(self.palette().color(QPalette.ColorRole.Text))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawRoundedRect(self.rect().adjusted(1, 1, -2, -2), 5, 5)
+        paint_swatch(painter, self.rect().adjusted(4, 4, -4, -4), self._color, self.palette())
+        painter.end()
