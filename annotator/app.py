@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,25 +31,30 @@ def main(arguments: list[str] | None = None) -> int:
         SystemExit: after --help and --version (0) and for bad arguments (2).
     """
     options = cli.parse(sys.argv[1:] if arguments is None else arguments)
-    from PySide6.QtCore import QTimer
-
-    from annotator.bugs import BugHandler
-
     results = _results_folder(options)
     if results is not None:
         os.environ["QT_QPA_PLATFORM"] = "offscreen"
     application = make_application()
     window = make_window(application)
+    if results is None:
+        with ExitStack() as at_end:
+            window.painted.connect(lambda: _begin(window, options, at_end))
+            window.show()
+            return application.exec()
+    window.show()
+    fill(window)
+    return _play(window, results)
+
+
+def _begin(window: MainWindow, options: cli.Options, at_end: ExitStack) -> None:
+    """What happens as soon as the empty window can be seen."""
+    from annotator.bugs import BugHandler
+
     bugs = BugHandler(window.show_bug)
     bugs.install()
-    try:
-        window.show()
-        if results is not None:
-            return _play(window, results)
-        QTimer.singleShot(0, lambda: window.start(_chosen_path(options), options.project_dir))
-        return application.exec()
-    finally:
-        bugs.uninstall()
+    at_end.callback(bugs.uninstall)
+    fill(window)
+    window.start(_chosen_path(options), options.project_dir)
 
 
 def make_application() -> QApplication:
@@ -66,16 +72,22 @@ def make_application() -> QApplication:
 
 
 def make_window(application: QApplication) -> MainWindow:
-    """The main window with its services, not shown yet."""
+    """The empty main window in its theme, not shown yet."""
     from annotator.main_window import MainWindow
     from annotator.services.settings import SettingsStore
-    from annotator.services.workspace import Workspace
     from annotator.ui.theme import apply_theme
 
     settings = SettingsStore()
     theme = apply_theme(application, settings.settings.theme)
     settings.changed.connect(lambda current: theme.apply(current.theme))
-    return MainWindow(Workspace(settings), settings)
+    return MainWindow(settings)
+
+
+def fill(window: MainWindow) -> None:
+    """Give the window its services and everything that is in it."""
+    from annotator.services.workspace import Workspace
+
+    window.populate(Workspace(window.settings))
 
 
 def _chosen_path(options: cli.Options) -> Path | None:

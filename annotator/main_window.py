@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QByteArray, QMimeData, Qt, QUrl
+from PySide6.QtCore import QByteArray, QMimeData, Qt, QTimer, QUrl, Signal
 from PySide6.QtGui import (
     QCloseEvent,
     QDesktopServices,
     QDragEnterEvent,
     QDropEvent,
     QGuiApplication,
+    QPaintEvent,
 )
 from PySide6.QtWidgets import (
     QDockWidget,
@@ -28,28 +29,7 @@ from PySide6.QtWidgets import (
 )
 
 from annotator import __version__
-from annotator.actions import (
-    TOOLBAR,
-    apply_bindings,
-    build_actions,
-    build_menus,
-    set_enabled,
-    show_names,
-)
 from annotator.core.errors import UserError
-from annotator.keymaps import bindings
-from annotator.services.document import DamagedJournal
-from annotator.ui.adjust_panel import AdjustPanel
-from annotator.ui.annotation_list import AnnotationList
-from annotator.ui.attributes_editor import AttributesEditor
-from annotator.ui.canvas import Canvas
-from annotator.ui.icons import app_icon, icon
-from annotator.ui.image_list import ImageList
-from annotator.ui.key_guard import KeyGuard
-from annotator.ui.label_panel import LabelPanel
-from annotator.ui.message_bar import MessageBar
-from annotator.ui.status_bar import StatusBar
-from annotator.ui.welcome import WelcomePage
 
 if TYPE_CHECKING:
     from annotator.services.document import Document
@@ -68,43 +48,68 @@ TOGGLES = {
 class MainWindow(QMainWindow):
     """Everything on screen.
 
+    The window appears empty; what is in it is imported and built by `populate` right after the
+    first paint, so that starting feels instant.
+
     Args:
-        workspace: what is open; closed together with the window.
         settings: the user's preferences.
     """
 
-    def __init__(self, workspace: Workspace, settings: SettingsStore) -> None:
+    painted = Signal()
+    """The empty window is on the screen."""
+
+    def __init__(self, settings: SettingsStore) -> None:
         super().__init__()
-        self.workspace = workspace
         self.settings = settings
         self.started = False
         """Whether `start` has done its work."""
-        workspace.setParent(self)
+        self._waiting_for_paint = True
+        self._populated = False
         self.setWindowTitle("Annotator")
+        geometry = settings.settings.geometry
+        if not (geometry and self.restoreGeometry(QByteArray(geometry))):
+            self.resize(1360, 860)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Tell once that the window can be seen."""
+        super().paintEvent(event)
+        if self._waiting_for_paint:
+            self._waiting_for_paint = False
+            QTimer.singleShot(0, self.painted.emit)
+
+    def populate(self, workspace: Workspace) -> None:
+        """Build menus, docks and canvas.
+
+        Args:
+            workspace: what is open; closed together with the window.
+        """
+        self.workspace = workspace
+        workspace.setParent(self)
         self.setAcceptDrops(True)
-        self.canvas = Canvas(workspace, settings)
-        self.messages = MessageBar()
-        self.welcome = WelcomePage()
         self._build_centre()
         self._build_docks()
-        self.setStatusBar(StatusBar(workspace))
-        current = settings.settings
-        self.actions_by_id = build_actions(
-            self, self.run, bindings(current.keymap, current.key_overrides), icon
-        )
-        self.menus = build_menus(self.menuBar(), self.actions_by_id)
-        self._build_toolbar()
+        self._build_actions()
         self._palette: CommandPalette | None = None
         self._handlers = self._make_handlers()
-        self._guard = KeyGuard(self, (self.canvas,))
         self._wire()
         self._restore_layout()
-        self._follow_settings(current)
+        self._follow_settings(self.settings.settings)
+        self._populated = True
         self._refresh()
 
     # --- Building ---
 
     def _build_centre(self) -> None:
+        from annotator.ui.canvas import Canvas
+        from annotator.ui.message_bar import MessageBar
+        from annotator.ui.status_bar import StatusBar
+        from annotator.ui.welcome import WelcomePage
+
+        self.canvas = Canvas(self.workspace, self.settings)
+        self.messages = MessageBar()
+        self.welcome = WelcomePage()
+        self.status = StatusBar(self.workspace)
+        self.setStatusBar(self.status)
         work = QWidget()
         column = QVBoxLayout(work)
         column.setContentsMargins(0, 0, 0, 0)
@@ -122,6 +127,12 @@ class MainWindow(QMainWindow):
         self.messages.float_over(centre)
 
     def _build_docks(self) -> None:
+        from annotator.ui.adjust_panel import AdjustPanel
+        from annotator.ui.annotation_list import AnnotationList
+        from annotator.ui.attributes_editor import AttributesEditor
+        from annotator.ui.image_list import ImageList
+        from annotator.ui.label_panel import LabelPanel
+
         self.image_list = ImageList(self.workspace)
         self.label_panel = LabelPanel(self.workspace)
         self.annotation_list = AnnotationList(self.workspace)
@@ -145,12 +156,25 @@ class MainWindow(QMainWindow):
         self.addDockWidget(area, dock)
         return dock
 
-    def _build_toolbar(self) -> None:
+    def _build_actions(self) -> None:
+        from annotator.actions import TOOLBAR, build_actions, build_menus
+        from annotator.keymaps import bindings
+        from annotator.ui.icons import icon
+        from annotator.ui.key_guard import KeyGuard
+
+        current = self.settings.settings
+        keys = bindings(current.keymap, current.key_overrides)
+        self.actions_by_id = build_actions(self, self.run, keys, icon)
+        self.menus = build_menus(self.menuBar(), self.actions_by_id)
+        self._build_toolbar(TOOLBAR)
+        self._guard = KeyGuard(self, (self.canvas,))
+
+    def _build_toolbar(self, command_ids: Sequence[str]) -> None:
         bar = QToolBar("Tools", self)
         bar.setObjectName("Tools")
         bar.setMovable(False)
         bar.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
-        for command_id in TOOLBAR:
+        for command_id in command_ids:
             if command_id:
                 bar.addAction(self.actions_by_id[command_id])
             else:
@@ -258,10 +282,8 @@ class MainWindow(QMainWindow):
         ):
             signal.connect(self._refresh)
         workspace.set_order(self.image_list.neighbour)
-        status = self.statusBar()
-        if isinstance(status, StatusBar):
-            self.canvas.pointer_moved.connect(status.show_pointer)
-            self.canvas.zoom_changed.connect(status.show_zoom)
+        self.canvas.pointer_moved.connect(self.status.show_pointer)
+        self.canvas.zoom_changed.connect(self.status.show_zoom)
         self.canvas.context_menu_requested.connect(self._show_context_menu)
         self.label_panel.left.connect(self.canvas.setFocus)
         self.image_list.left.connect(self.canvas.setFocus)
@@ -279,8 +301,6 @@ class MainWindow(QMainWindow):
 
     def _restore_layout(self) -> None:
         current = self.settings.settings
-        if not (current.geometry and self.restoreGeometry(QByteArray(current.geometry))):
-            self.resize(1360, 860)
         if not (current.window_state and self.restoreState(QByteArray(current.window_state))):
             em = self.fontMetrics().height()
             left, right = self.docks["view.images_panel"], self.docks["view.names_panel"]
@@ -298,6 +318,8 @@ class MainWindow(QMainWindow):
 
     def start(self, path: Path | None, project_dir: Path | None) -> None:
         """Open what the command line named, or the last folder, or the welcome page."""
+        from annotator.ui.icons import app_icon
+
         self.setWindowIcon(app_icon())
         recent = self.settings.settings.recent_folders
         if path is None and self.settings.settings.reopen_last and recent:
@@ -310,6 +332,8 @@ class MainWindow(QMainWindow):
 
     def open_path(self, path: Path, project_dir: Path | None = None) -> None:
         """Open a folder or an image, or say why not."""
+        from annotator.services.document import DamagedJournal
+
         try:
             self.workspace.open_path(path, project_dir)
         except DamagedJournal as error:
@@ -504,10 +528,8 @@ class MainWindow(QMainWindow):
     def _follow_project(self, document: Document) -> None:
         self._pages.setCurrentIndex(1)
         self.setWindowTitle(f"{document.folder.name} — Annotator")
-        status = self.statusBar()
-        if isinstance(status, StatusBar):
-            document.save_state_changed.connect(status.show_saving)
-            status.show_saving(document.save_state)
+        document.save_state_changed.connect(self.status.show_saving)
+        self.status.show_saving(document.save_state)
         for signal in (
             document.annotations_changed,
             document.record_changed,
@@ -529,6 +551,9 @@ class MainWindow(QMainWindow):
             self.setWindowTitle(f"{key} — {document.folder.name} — Annotator")
 
     def _follow_settings(self, current: Settings) -> None:
+        from annotator.actions import apply_bindings
+        from annotator.keymaps import bindings
+
         keys = bindings(current.keymap, current.key_overrides)
         apply_bindings(self.actions_by_id, keys)
         self._guard.set_bindings(keys)
@@ -538,6 +563,10 @@ class MainWindow(QMainWindow):
 
     def _refresh(self, *_: object) -> None:
         """Switch commands on and off, and check marks with them."""
+        if not self._populated:
+            return
+        from annotator.actions import set_enabled, show_names
+
         workspace, actions = self.workspace, self.actions_by_id
         document, key = workspace.document, workspace.key
         busy_shape = self.canvas.drawing
@@ -600,6 +629,9 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Finish what was accepted, save, end the threads."""
+        if not self._populated:
+            event.accept()
+            return
         self.settings.update(
             geometry=self.saveGeometry().data(), window_state=self.saveState().data()
         )

@@ -24,7 +24,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from startup import make_image
 
-from annotator.app import make_application, make_window
+from annotator.app import fill, make_application, make_window
 from annotator.main_window import MainWindow
 
 SIZES = {"1 MP": (1152, 864), "12 MP": (4000, 3000)}
@@ -110,6 +110,7 @@ def main() -> None:
             make_image(folder, *size)
             windows[title] = make_window(application)
             windows[title].show()
+            fill(windows[title])
             open_image(windows[title], folder)
         times: dict[str, list[float]] = {title: [] for title in windows}
         commits: dict[str, list[float]] = {title: [] for title in windows}

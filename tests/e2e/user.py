@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from annotator import app
+from annotator.bugs import BugHandler
 from annotator.main_window import MainWindow
 from annotator.session import Player
 
@@ -122,6 +123,8 @@ def starter(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> Start:
                 window.close()
             return 0
 
+        # pytest-qt fails the test for every exception; the program's own handler would hide them.
+        monkeypatch.setattr(BugHandler, "install", lambda _: None)
         monkeypatch.setattr(app, "make_window", remember)
         monkeypatch.setattr(QApplication, "exec", loop)
         return app.main(arguments)
