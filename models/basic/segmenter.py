@@ -56,9 +56,10 @@ class _Answer:
 
     @property
     def area(self) -> float:
-        """Area of the best mask in image pixels."""
+        """Area of the best mask in image pixels, never quite 0."""
         graph = self.scene.graph
-        return float(graph.area[self.p >= self.cut].sum()) * math.prod(_cell_size(graph))
+        cells = float(graph.area[self.p >= self.cut].sum())
+        return max(cells, 1e-3) * math.prod(_cell_size(graph))
 
 
 class BasicSegmenter:
