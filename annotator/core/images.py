@@ -10,6 +10,8 @@ colours without one are far off. More than 8 bits: see `image_depth`. Of several
 from __future__ import annotations
 
 import io
+import mmap
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -53,6 +55,8 @@ PREVIEW_SIDE = 1440
 """The longest side of a preview is at least this, at most twice as much."""
 PREVIEW_PAYS = 4_000_000
 """Below this many pixels the complete image is as quick as a reduced one."""
+LARGE = 50_000_000
+"""From this many pixels on memory counts more than anything else."""
 SAMPLES_LIMIT = 256 << 20
 """Original samples beyond this many bytes are not kept for the status bar."""
 
@@ -243,10 +247,29 @@ def _decode_quick(path: Path, file: IO[bytes], info: ImageInfo) -> Pixels | None
         return None
     if info.more_pages or (info.format == "PNG" and _has_transparency(file)):
         return None
+    if info.width * info.height >= LARGE and os.name == "posix":
+        return _read_in_place(path, file, info)
     data = _bytes(path, file)
     if info.format == "JPEG" and not _jpeg_ends(data):
         return None
     return _imdecode(data, _RGB)
+
+
+def _read_in_place(path: Path, file: IO[bytes], info: ImageInfo) -> Pixels | None:
+    """One array and nothing else: `imdecode` needs the file in memory and two arrays.
+
+    Not for Windows, where OpenCV cannot open every path.
+    """
+    if info.format == "JPEG":
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            if not _jpeg_ends(data):
+                return None
+    width, height = info.width, info.height
+    shape = (width, height, 3) if info.orientation >= 5 else (height, width, 3)
+    pixels = np.empty(shape, np.uint8)
+    read = cv2.imread(str(path), pixels, _RGB)
+    # Another size than promised would have been decoded into another array.
+    return pixels if read is not None and read.shape == pixels.shape else None
 
 
 def _imdecode(data: bytes, flags: int) -> Samples | None:
@@ -272,9 +295,9 @@ def _has_transparency(file: IO[bytes]) -> bool:
         return "transparency" in image.info
 
 
-def _jpeg_ends(data: bytes) -> bool:
+def _jpeg_ends(data: bytes | mmap.mmap) -> bool:
     """Whether the end marker follows the pixels; OpenCV may fill a truncated JPEG with grey."""
-    if data.endswith(_JPEG_END):
+    if data[-2:] == _JPEG_END:
         return True
     position = 2
     while position + 4 <= len(data) and data[position] == 0xFF:
