@@ -1,70 +1,53 @@
 """`Canvas`: the image with everything on it, and the pointer and keys that act on it.
 
 It holds no truth: it draws what the `Workspace` says and turns gestures (`annotator.ui.tools`) into
-calls of the workspace. Three kinds of coordinates: image pixels, viewport pixels (Qt's logical
-pixels) and device pixels (`View` works in these, so that 100 % means one image pixel per screen
-pixel on every screen).
+calls of the workspace.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QContextMenuEvent,
     QFocusEvent,
     QHelpEvent,
     QKeyEvent,
     QMouseEvent,
-    QNativeGestureEvent,
     QPainter,
-    QPaintEvent,
-    QPalette,
-    QPen,
-    QResizeEvent,
     QWheelEvent,
 )
-from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QToolTip, QWidget
+from PySide6.QtWidgets import QToolTip, QWidget
 
+from annotator.ui import canvas_hits as hits
 from annotator.ui import canvas_view as views
 from annotator.ui import items
-from annotator.ui.canvas_layers import ImageLayer, MaskLayer
-from annotator.ui.canvas_overlay import CandidateItems, Frame, Overlay
+from annotator.ui.canvas_image import SCROLL, ImageView
+from annotator.ui.canvas_layers import MaskLayer
+from annotator.ui.canvas_overlay import CandidateItems, Overlay
 from annotator.ui.canvas_preview import Previewer
-from annotator.ui.canvas_view import Adjustment, View
+from annotator.ui.canvas_view import Frame
 from annotator.ui.items import AnnotationItem
-from annotator.ui.tools import (
-    DRAG,
-    NEAR,
-    TOOLS,
-    Gesture,
-    GestureEvent,
-    Ghost,
-    Grip,
-    Resizing,
-    Sketch,
-    Tool,
-)
+from annotator.ui.tools import TOOLS, Gesture, GestureEvent, Ghost, Grip, Resizing, Sketch, Tool
 from models.api import Box, MaskCandidate, Point, Prompt
 
 if TYPE_CHECKING:
     from annotator.core.annotation import Annotation
     from annotator.core.errors import UserError
     from annotator.core.images import LoadedImage
+    from annotator.core.prompting import PromptDraft
     from annotator.services.document import Document
     from annotator.services.settings import Settings, SettingsStore
     from annotator.services.workspace import Workspace
 
-FRAME_MS = 16
 HOLD_MS = 150
 """The last image stays this long while the next one is read: no grey flash between images."""
 SPINNER_DELAY_MS = 150
 SPINNER_MS = 50
-SCROLL = 64
-"""Viewport pixels per arrow key or wheel notch."""
 _ARROWS = {
     Qt.Key.Key_Left: (-1, 0),
     Qt.Key.Key_Right: (1, 0),
@@ -81,7 +64,7 @@ _MARK_HINT = "Drag to move. Right click, Alt+click or Delete removes it."
 _BUTTONS = {Qt.MouseButton.LeftButton: "left", Qt.MouseButton.RightButton: "right"}
 
 
-class Canvas(QAbstractScrollArea):
+class Canvas(ImageView):
     """Shows the current image of a workspace and edits it with the current tool.
 
     Args:
@@ -90,10 +73,6 @@ class Canvas(QAbstractScrollArea):
         parent: Qt parent.
     """
 
-    pointer_moved = Signal(object)
-    """QPointF under the pointer in image pixels, or None outside; at most once per frame."""
-    zoom_changed = Signal(float)
-    """Device pixels per image pixel."""
     shape_changed = Signal()
     """`drawing` may have changed."""
     context_menu_requested = Signal(QPoint, object)
@@ -102,69 +81,38 @@ class Canvas(QAbstractScrollArea):
     def __init__(
         self, workspace: Workspace, settings: SettingsStore, parent: QWidget | None = None
     ) -> None:
-        super().__init__(parent)
+        super().__init__(settings, parent)
         self._workspace = workspace
-        self._settings = settings
         self.last_pick: tuple[float, float] | None = None
         self._tool_id = workspace.tool
-        self._view = View()
-        self._fit = True
-        self._scale = 1.0
         self._shown_key: str | None = None
         self._stale = False
-        self._message = ""
         self._views: dict[str, dict[str, float | bool]] = {}
-        self._adjustment = Adjustment()
-        self._image = ImageLayer()
         self._masks = MaskLayer()
+        self._masks_hidden = False
         self._overlay = Overlay()
         self._candidates = CandidateItems()
         self._colors: dict[int, str] = {}
+        self._finishing: tuple[tuple[str, MaskCandidate], ...] = ()
         self._finishing_colors: dict[int, str] = {}
-        self._masks_hidden = False
         self._gesture: Gesture | None = None
         self._parked: dict[tuple[str | None, str], tuple[Gesture, Sketch | None]] = {}
         self._button = ""
-        self._panning: QPointF | None = None
         self._space_down = False
         self._space_used = False
         self._nudge: Ghost | None = None
         self._arrows_down: set[int] = set()
-        self._pointer: QPointF | None = None
-        self._anchor: tuple[QPointF, tuple[float, float]] | None = None
         self._wheel_rest = 0
         self._preview = Previewer(workspace, self)
-        self._timers()
-        self._dress()
-        self._wire()
-
-    def _timers(self) -> None:
-        self._pointer_timer = self._timer(FRAME_MS, self._emit_pointer)
         self._hold_timer = self._timer(HOLD_MS, self._drop_stale)
-        self._grow_timer = self._timer(0, self._grow)
         self._refine_timer = self._timer(0, self.viewport().update)
         self._spinner_timer = self._timer(SPINNER_DELAY_MS, self._spin)
-
-    def _timer(self, interval: int, slot: Any) -> QTimer:
-        timer = QTimer(self)
-        timer.setSingleShot(True)
-        timer.setInterval(interval)
-        timer.timeout.connect(slot)
-        return timer
-
-    def _dress(self) -> None:
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setMinimumSize(160, 120)
         self.setAccessibleName("Image canvas")
         self.setAccessibleDescription(
             "Shows the image and its objects. Arrow keys scroll or move selected objects; "
             "Enter or Space accepts a proposal; Escape cancels."
         )
-        self.viewport().setMouseTracking(True)
-        self.viewport().setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self._wire()
         self._show_cursor()
 
     def _wire(self) -> None:
@@ -205,19 +153,17 @@ class Canvas(QAbstractScrollArea):
         self._shown_key = None
         self._clear_pixels()
 
-    def _clear_pixels(self) -> None:
+    def _clear_pixels(self, message: str = "") -> None:
         self._stale = False
         self._hold_timer.stop()
-        self._grow_timer.stop()
-        self._image.set_image(None)
         self._masks.replace_all(())
         self._overlay.selected, self._overlay.hovered = (), None
-        self.viewport().update()
+        self.show_message(message)
 
     def _follow_image(self, key: str) -> None:
         self._park_gesture()
         self._preview.end()
-        if self._shown_key is not None and not self._stale and self._image.pyramid is not None:
+        if self._shown_key is not None and self._ready:
             self._views[self._shown_key] = self.view_state()
         self._shown_key = key
         self._stale = True
@@ -229,34 +175,26 @@ class Canvas(QAbstractScrollArea):
 
     def _drop_stale(self) -> None:
         if self._stale:
-            self._clear_pixels()
+            self._clear_pixels("Reading the image…")
             self._stale = True
-            self._message = "Reading the image…"
 
     def _show_image(self, image: LoadedImage) -> None:
-        from annotator.ui.canvas_pixels import Pyramid
-
-        known = None if self._stale else self._image.pyramid
-        size = (image.width, image.height)
-        if known is not None and (known.width, known.height) != size:
-            known = None
-        self._image.set_image(Pyramid(image.pixels, *size, before=known))
-        self._message = ""
-        self._grow_timer.start()
-        if known is None:
-            self._stale = False
-            self._hold_timer.stop()
-            self._sync_size()
-            self.restore_view(self._views.get(image.key, {"fit": True}))
-            self._masks.replace_all(self._make_items())
-            self._follow_selection(self._workspace.selection)
-            self._follow_finishing_again()
-            self._unpark_gesture()
-        self.viewport().update()
+        again = self.has_image and not self._stale
+        again = again and self.image_size() == (image.width, image.height)
+        self.show_pixels(image, again=again)
+        if again:
+            return
+        self._stale = False
+        self._hold_timer.stop()
+        self._sync_size()
+        self.restore_view(self._views.get(image.key, {"fit": True}))
+        self._masks.replace_all(self._make_items())
+        self._follow_selection(self._workspace.selection)
+        self._follow_finishing(self._finishing)
+        self._unpark_gesture()
 
     def _show_failure(self, _key: str, error: UserError) -> None:
-        self._clear_pixels()
-        self._message = f"{error.message}\n{error.remedy}".strip()
+        self._clear_pixels(f"{error.message}\n{error.remedy}".strip())
 
     def _make_items(self) -> list[AnnotationItem]:
         known = {item.annotation.id: item for item in self._masks.items}
@@ -272,7 +210,7 @@ class Canvas(QAbstractScrollArea):
         return "" if category_id is None else self._colors.get(category_id, "")
 
     def _follow_annotations(self, key: str) -> None:
-        if key != self._workspace.key or self._stale or self._image.pyramid is None:
+        if key != self._workspace.key or not self._ready:
             return
         self._masks.set_items(self._make_items())
         self._overlay.hovered = None
@@ -309,7 +247,7 @@ class Canvas(QAbstractScrollArea):
         self._show_hovered()
         self.viewport().update()
 
-    def _follow_draft(self, draft: Any) -> None:
+    def _follow_draft(self, draft: PromptDraft) -> None:
         self._overlay.marks = draft.marks
         hovered = self._overlay.mark_hovered
         if hovered is not None and hovered.target >= len(draft.marks):
@@ -359,11 +297,8 @@ class Canvas(QAbstractScrollArea):
             for key, candidate in entries
             if key == self._shown_key
         )
-        self._finishing_entries = entries
+        self._finishing = entries
         self.viewport().update()
-
-    def _follow_finishing_again(self) -> None:
-        self._follow_finishing(getattr(self, "_finishing_entries", ()))
 
     def _follow_settings(self, settings: Settings) -> None:
         self._overlay.opacity = settings.mask_opacity
@@ -374,24 +309,7 @@ class Canvas(QAbstractScrollArea):
         self._show_crosshair()
         self.viewport().update()
 
-    # --- The view ---
-
-    def zoom_in(self) -> None:
-        """One step closer, at the middle of the viewport."""
-        self._zoom_to(views.stepped(self._view.zoom, 1))
-
-    def zoom_out(self) -> None:
-        """One step farther away."""
-        self._zoom_to(views.stepped(self._view.zoom, -1))
-
-    def actual_size(self) -> None:
-        """One image pixel per screen pixel."""
-        self._zoom_to(1.0)
-
-    def fit(self) -> None:
-        """The whole image, also when the window changes its size."""
-        if self._image.pyramid is not None:
-            self._set_view(views.fitted(self._size(), self._device_size()), fit=True)
+    # --- What is shown ---
 
     def center_on(self, ids: Iterable[int]) -> None:
         """Bring these annotations into view; zooms out where they do not fit."""
@@ -405,56 +323,10 @@ class Canvas(QAbstractScrollArea):
         )  # fmt: skip
         self._set_view(views.framed(box, self._device_size(), self._view.zoom))
 
-    def zoom(self) -> float:
-        """Device pixels per image pixel."""
-        return self._view.zoom
-
-    def view_state(self) -> dict[str, float | bool]:
-        """What is seen of the current image, as JSON values for `restore_view`."""
-        if self._fit:
-            return {"fit": True}
-        width, height = self._device_size()
-        x, y = self._view.to_image(width / 2, height / 2)
-        return {"zoom": self._view.zoom / self._scale, "x": x, "y": y}
-
-    def restore_view(self, state: object) -> None:
-        """Show what `view_state` described; anything else fits the image."""
-        if self._image.pyramid is None:
-            return
-        values = state if isinstance(state, dict) else {}
-        numbers = [values.get(name) for name in ("zoom", "x", "y")]
-        if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in numbers):
-            self.fit()
-            return
-        zoom, x, y = (float(v) for v in numbers if v is not None)
-        width, height = self._device_size()
-        zoom = views.limited(zoom * self._scale, self._size(), (width, height))
-        self._set_view(views.anchored(zoom, x, y, width / 2, height / 2))
-
     def set_masks_hidden(self, hidden: bool) -> None:
         """Show the bare image while a key is held."""
         self._masks_hidden = hidden
         self.viewport().update()
-
-    def set_adjustment(self, adjustment: Adjustment) -> None:
-        """Brightness, contrast and gamma, for viewing only."""
-        if adjustment == self._adjustment:
-            return
-        self._adjustment = adjustment
-        self._image.adjust(adjustment)
-        self.viewport().update()
-
-    def auto_adjustment(self) -> Adjustment | None:
-        """The adjustment that spreads what is seen over the whole range; None without an image."""
-        if self._image.pyramid is None:
-            return None
-        from annotator.ui import canvas_pixels
-
-        width, height = self._size()
-        area = self._frame().area.clipped(width, height)
-        low, high = canvas_pixels.percentiles(self._image.pyramid, area, 1, 99)
-        contrast = min(1 / max(high - low, 0.05), 20.0)
-        return Adjustment(0.5 - (low + high) / 2, contrast, 1.0)
 
     def highlight(self, annotation_id: int | None) -> None:
         """Point out one object, as a list does for the row under the pointer."""
@@ -463,158 +335,23 @@ class Canvas(QAbstractScrollArea):
         )
         self.viewport().update()
 
-    def to_view(self, x: float, y: float) -> QPoint:
-        """The viewport position of an image position."""
-        point = self._frame().point(x, y)
-        return QPoint(round(point.x() - 0.499), round(point.y() - 0.499))
-
-    def to_image(self, point: QPoint | QPointF) -> QPointF:
-        """The image position at the middle of a viewport pixel."""
-        half = 0.5 if isinstance(point, QPoint) else 0.0
-        x, y = (point.x() + half) * self._scale, (point.y() + half) * self._scale
-        return QPointF(*self._view.to_image(x, y))
-
-    def _frame(self) -> Frame:
-        viewport = self.viewport()
-        return Frame(self._view, self._scale, viewport.width(), viewport.height())
-
-    def _size(self) -> tuple[int, int]:
-        pyramid = self._image.pyramid
-        return (pyramid.width, pyramid.height) if pyramid is not None else (1, 1)
-
-    def _device_size(self) -> tuple[int, int]:
-        viewport = self.viewport()
-        return (
-            max(round(viewport.width() * self._scale), 1),
-            max(round(viewport.height() * self._scale), 1),
-        )
-
-    def _set_view(self, view: View, *, fit: bool = False) -> None:
-        size, viewport = self._size(), self._device_size()
-        view = views.kept_near(view, size, viewport)
-        zoomed = view.zoom != self._view.zoom
-        self._fit = fit
-        self._anchor = None
-        self._view = view
-        if zoomed:
-            self.zoom_changed.emit(view.zoom)
-        self._pointer_timer.isActive() or self._pointer_timer.start()
-        self.viewport().update()
-
-    def _zoom_to(self, zoom: float, at: QPointF | None = None) -> None:
-        """Change the zoom; the image position at `at` (viewport pixels) stays where it is."""
-        if self._image.pyramid is None:
-            return
-        viewport = self._device_size()
-        zoom = views.limited(zoom, self._size(), viewport)
-        if at is None:
-            x, y = viewport[0] / 2, viewport[1] / 2
-            self._set_view(views.anchored(zoom, *self._view.to_image(x, y), x, y))
-            return
-        # Turning the wheel over one spot must not creep: whole device pixels would add up.
-        x, y = at.x() * self._scale, at.y() * self._scale
-        kept = self._anchor is not None and self._anchor[0] == at
-        spot = self._anchor[1] if kept and self._anchor is not None else self._view.to_image(x, y)
-        self._set_view(views.anchored(zoom, *spot, x, y))
-        self._anchor = (at, spot)
-
-    def pan(self, dx: float, dy: float) -> None:
-        """Move the image by viewport pixels."""
-        if self._image.pyramid is not None and (dx or dy):
-            moved = self._view.panned(round(dx * self._scale), round(dy * self._scale))
-            self._set_view(moved)
-
     def _sync_size(self) -> None:
-        """Follow the size and the pixel ratio of the viewport."""
-        scale = self.viewport().devicePixelRatioF()
-        if scale != self._scale:
-            ratio, self._scale = scale / self._scale, scale
-            self._view = View(
-                self._view.zoom * ratio,
-                round(self._view.left * ratio),
-                round(self._view.top * ratio),
-            )
-            self._masks.set_scale(scale)
-        self._image.set_around(self._around())
+        super()._sync_size()
+        self._masks.set_scale(self._scale)
 
-    def _around(self) -> Any:
-        window = self.palette().color(QPalette.ColorRole.Window)
-        return window.darker(112) if window.lightness() > 127 else window.darker(135)
-
-    # --- Painting ---
-
-    def paintEvent(self, _event: QPaintEvent) -> None:
-        """Two kept pictures, then what is drawn fresh."""
-        self._sync_size()
-        painter = QPainter(self.viewport())
-        if self._image.pyramid is None:
-            self._paint_empty(painter)
-        else:
-            self._paint_image(painter)
-        if self.hasFocus():
-            painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.setPen(QPen(self.palette().color(QPalette.ColorRole.Highlight), 1))
-            painter.drawRect(self.viewport().rect().adjusted(0, 0, -1, -1))
-        painter.end()
-
-    def _paint_empty(self, painter: QPainter) -> None:
-        area = self.viewport().rect()
-        painter.fillRect(area, self._around())
-        painter.setPen(self.palette().color(QPalette.ColorRole.PlaceholderText))
-        flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
-        painter.drawText(area.adjusted(32, 32, -32, -32), flags, self._message)
-
-    def _paint_image(self, painter: QPainter) -> None:
-        frame, size = self._frame(), QSize(*self._device_size())
-        self._image.show(self._view, size)
-        self._masks.show(self._view, size)
+    def paint_over(self, painter: QPainter, frame: Frame) -> None:
+        """The kept picture of the objects, then what is drawn fresh."""
+        if self._masks_hidden or self._stale:
+            if self._overlay.pointer is not None:
+                items.draw_crosshair(painter, self._overlay.pointer, frame.width, frame.height)
+            return
+        self._masks.show(self._view, QSize(*self._device_size()))
         painter.save()
         painter.scale(1 / self._scale, 1 / self._scale)
-        self._image.paint(painter)
-        shown = not self._masks_hidden and not self._stale
-        more = self._masks.paint(painter) if shown else False
-        painter.restore()
-        if shown:
-            self._overlay.paint(painter, frame)
-        elif self._overlay.pointer is not None:
-            items.draw_crosshair(painter, self._overlay.pointer, frame.width, frame.height)
-        if more:
+        if self._masks.paint(painter):
             self._refine_timer.start()
-
-    def _grow(self) -> None:
-        """One step of making the reduced levels; the better picture is shown when it is there."""
-        pyramid = self._image.pyramid
-        if pyramid is None:
-            return
-        before = pyramid.level(self._view.zoom)
-        if pyramid.grow():
-            self._grow_timer.start()
-        after = pyramid.level(self._view.zoom)
-        if after.pixels is not before.pixels and after.sx != before.sx:
-            self._image.invalidate()
-            self.viewport().update()
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Keep the image fitted, or its middle in the middle."""
-        super().resizeEvent(event)
-        self._sync_size()
-        if self._image.pyramid is None:
-            return
-        if self._fit:
-            self.fit()
-        elif event.oldSize().isValid():
-            delta = (event.size() - event.oldSize()) / 2
-            moved = self._view.panned(
-                round(delta.width() * self._scale), round(delta.height() * self._scale)
-            )
-            self._set_view(moved)
-
-    def changeEvent(self, event: QEvent) -> None:
-        """Follow the palette."""
-        super().changeEvent(event)
-        if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange):
-            self.viewport().update()
+        painter.restore()
+        self._overlay.paint(painter, frame)
 
     # --- Gestures ---
 
@@ -709,14 +446,6 @@ class Canvas(QAbstractScrollArea):
             self.sketch(sketch)
             self.shape_changed.emit()
 
-    def image_size(self) -> tuple[int, int]:
-        """Width and height of the current image."""
-        return self._size()
-
-    def reach(self, pixels: float) -> float:
-        """Viewport pixels in image pixels."""
-        return pixels * self._scale / self._view.zoom
-
     def sketch(self, sketch: Sketch | None) -> None:
         """Show an unfinished shape."""
         self._overlay.sketch = sketch
@@ -734,67 +463,23 @@ class Canvas(QAbstractScrollArea):
         self._preview.ask(prompt)
 
     def mark_at(self, x: float, y: float) -> Grip | None:
-        """The prompt mark at an image position: points before boxes, newest first."""
-        reach = self.reach(items.MARK_RADIUS + 3)
-        marks = list(enumerate(self._overlay.marks))
-        for place, mark in reversed(marks):
-            if isinstance(mark, Point) and _within(mark.x - x, mark.y - y, reach):
-                return Grip(place)
-        for place, mark in reversed(marks):
-            side = self._side_at(mark, x, y) if isinstance(mark, Box) else None
-            if side is not None:
-                return Grip(place, side)
-        return None
-
-    def _side_at(self, box: Box, x: float, y: float) -> tuple[int, int] | None:
-        """The handle or edge of a box at an image position."""
-        reach = self.reach(NEAR * 0.75)
-        frame = QRectF(box.x0, box.y0, box.width, box.height)
-        handles = sorted(items.handle_points(frame).items(), key=lambda h: 0 in h[0])
-        for side, at in handles:
-            if max(abs(at.x() - x), abs(at.y() - y)) <= reach:
-                return side
-        edge = self.reach(DRAG)
-        if box.y0 <= y <= box.y1 and min(abs(x - box.x0), abs(x - box.x1)) <= edge:
-            return (-1 if abs(x - box.x0) < abs(x - box.x1) else 1, 0)
-        if box.x0 <= x <= box.x1 and min(abs(y - box.y0), abs(y - box.y1)) <= edge:
-            return (0, -1 if abs(y - box.y0) < abs(y - box.y1) else 1)
-        return None
+        """The prompt mark at an image position."""
+        return hits.mark_at(self._overlay.marks, x, y, self.reach(1))
 
     def handle_at(self, x: float, y: float) -> Grip | None:
         """The handle of a selected box annotation at an image position."""
-        for item in reversed(self._overlay.selected):
-            annotation = item.annotation
-            if isinstance(annotation.shape, Box) and not annotation.locked:
-                side = self._side_at(annotation.shape, x, y)
-                if side is not None:
-                    return Grip(annotation.id, side)
-        return None
+        return hits.handle_at(self._overlay.selected, x, y, self.reach(1))
+
+    def _items_at(self, x: float, y: float) -> list[AnnotationItem]:
+        return [] if self._masks_hidden else hits.items_at(self._masks.items, x, y, self.reach(1))
 
     def objects_at(self, x: float, y: float) -> list[int]:
         """Ids of the objects at an image position that can be selected, topmost first."""
         return [item.annotation.id for item in self._items_at(x, y)]
 
-    def _items_at(self, x: float, y: float) -> list[AnnotationItem]:
-        if self._masks_hidden:
-            return []
-        slack = self.reach(3)
-        return [
-            item
-            for item in reversed(self._masks.items)
-            if not item.annotation.hidden and not item.annotation.locked and item.hit(x, y, slack)
-        ]
-
     def objects_in(self, box: Box) -> list[int]:
         """Ids of the objects that lie in a box and can be selected."""
-        return [
-            item.annotation.id
-            for item in self._masks.items
-            if not item.annotation.hidden
-            and not item.annotation.locked
-            and box.contains(item.bounds.x0, item.bounds.y0)
-            and box.contains(item.bounds.x1, item.bounds.y1)
-        ]
+        return [item.annotation.id for item in hits.items_in(self._masks.items, box)]
 
     def open_menu(self, event: GestureEvent, annotation_id: int | None) -> None:
         """Ask the window for the context menu."""
@@ -813,11 +498,11 @@ class Canvas(QAbstractScrollArea):
 
     def _press(self, event: QMouseEvent, kind: str) -> None:
         self._commit_nudge()
-        self._follow_pointer(event.position())
+        self.follow_pointer(event.position())
         button = event.button()
         left = button == Qt.MouseButton.LeftButton
         if button == Qt.MouseButton.MiddleButton or (left and self._space_down):
-            self._panning = event.position()
+            self.start_panning(event)
             self._space_used = self._space_used or self._space_down
             self._show_cursor()
         elif button in _BUTTONS and not self._button and self._ready:
@@ -827,17 +512,14 @@ class Canvas(QAbstractScrollArea):
 
     @property
     def _ready(self) -> bool:
-        return self._image.pyramid is not None and not self._stale
+        return self.has_image and not self._stale
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         """Pan, go on with the gesture, or show what is under the pointer."""
+        super().mouseMoveEvent(event)
+        self.follow_pointer(event.position())
         if self._panning is not None:
-            delta = event.position() - self._panning
-            self.pan(delta.x(), delta.y())
-            self._panning = event.position()
-            self._follow_pointer(event.position())
             return
-        self._follow_pointer(event.position())
         if self._gesture is not None:
             self._send(self._event("move", event))
         elif self._ready:
@@ -845,16 +527,13 @@ class Canvas(QAbstractScrollArea):
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         """End panning or tell the gesture."""
-        if self._panning is not None and event.button() in (
-            Qt.MouseButton.MiddleButton,
-            Qt.MouseButton.LeftButton,
-        ):
-            self._panning = None
-            self._show_cursor()
-        elif _BUTTONS.get(event.button()) == self._button and self._button:
+        panned = self._panning is not None
+        super().mouseReleaseEvent(event)
+        if not panned and self._button and _BUTTONS.get(event.button()) == self._button:
             self._button = ""
             if self._gesture is not None:
                 self._send(self._event("release", event))
+        self._show_cursor()
         event.accept()
 
     def _event(self, kind: str, event: QMouseEvent) -> GestureEvent:
@@ -872,10 +551,9 @@ class Canvas(QAbstractScrollArea):
             alt=bool(held & Qt.KeyboardModifier.AltModifier),
         )
 
-    def _follow_pointer(self, at: QPointF | None) -> None:
-        self._pointer = at
-        if not self._pointer_timer.isActive():
-            self._pointer_timer.start()
+    def follow_pointer(self, at: QPointF | None) -> None:
+        """The pointer is here (viewport pixels), or nowhere."""
+        super().follow_pointer(at)
         self._show_crosshair()
 
     def _show_crosshair(self) -> None:
@@ -885,21 +563,12 @@ class Canvas(QAbstractScrollArea):
             self.viewport().update()
         self._overlay.pointer = pointer
 
-    def _emit_pointer(self) -> None:
-        if self._pointer is None or self._image.pyramid is None:
-            self.pointer_moved.emit(None)
-            return
-        where = self.to_image(self._pointer)
-        width, height = self._size()
-        inside = 0 <= where.x() < width and 0 <= where.y() < height
-        self.pointer_moved.emit(where if inside else None)
-
     def _hovering(self) -> bool:
         """Whether the pointer rests on the image with a tool that shows what a click would give."""
         if self._pointer is None or not self._ready or self._gesture is not None:
             return False
         where = self.to_image(self._pointer)
-        inside = Box(0, 0, *self._size()).contains(where.x(), where.y())
+        inside = Box(0, 0, *self.image_size()).contains(where.x(), where.y())
         return inside and self._tool.hovers and not self._workspace.draft
 
     def _show_hovered(self) -> None:
@@ -942,9 +611,9 @@ class Canvas(QAbstractScrollArea):
         return self._tool.cursor if self._ready else Qt.CursorShape.ArrowCursor
 
     def viewportEvent(self, event: QEvent) -> bool:
-        """Leaving, tooltips of marks, pinching."""
+        """Leaving, and tooltips of marks."""
         if event.type() == QEvent.Type.Leave:
-            self._follow_pointer(None)
+            self.follow_pointer(None)
             self._preview.end()
             self._overlay.hovered = self._overlay.mark_hovered = None
             self.viewport().update()
@@ -952,32 +621,16 @@ class Canvas(QAbstractScrollArea):
             text = _MARK_HINT if self._overlay.mark_hovered is not None else ""
             QToolTip.showText(event.globalPos(), text, self.viewport())
             return True
-        elif isinstance(event, QNativeGestureEvent):
-            if event.gestureType() == Qt.NativeGestureType.ZoomNativeGesture:
-                self._zoom_to(self._view.zoom * (1 + event.value()), event.position())
-            return True
         return super().viewportEvent(event)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
-        """Zoom at the pointer or scroll, as the settings say; Alt cycles the candidates."""
-        held = event.modifiers()
-        angle, pixels = event.angleDelta(), event.pixelDelta()
-        event.accept()
-        if held & Qt.KeyboardModifier.AltModifier:
+        """Alt cycles the candidates; otherwise zoom or scroll."""
+        if event.modifiers() & Qt.KeyboardModifier.AltModifier:
             # With Alt, Qt turns the wheel sideways.
-            self._cycle(angle.y() or angle.x())
-            return
-        zooms = self._settings.settings.wheel == "zoom"
-        if held & Qt.KeyboardModifier.ShiftModifier:
-            self.pan((angle.y() or angle.x()) * SCROLL / 120, 0)
-        elif zooms or held & Qt.KeyboardModifier.ControlModifier:
-            turn = angle.y() / 360 if pixels.isNull() else pixels.y() / 240
-            if turn:
-                self._zoom_to(self._view.zoom * 2**turn, event.position())
-        elif not pixels.isNull():
-            self.pan(pixels.x(), pixels.y())
+            self._cycle(event.angleDelta().y() or event.angleDelta().x())
+            event.accept()
         else:
-            self.pan(angle.x() * SCROLL / 120, angle.y() * SCROLL / 120)
+            super().wheelEvent(event)
 
     def _cycle(self, angle: int) -> None:
         self._wheel_rest += angle
@@ -994,7 +647,7 @@ class Canvas(QAbstractScrollArea):
         chosen = self._overlay.selected
         middle = self.viewport().rect().center()
         if chosen:
-            frame = self._frame().rect(chosen[-1].bounds)
+            frame = self.frame().rect(chosen[-1].bounds)
             middle = frame.intersected(QRectF(self.viewport().rect())).center().toPoint()
         number = chosen[-1].annotation.id if chosen else None
         self.context_menu_requested.emit(self.viewport().mapToGlobal(middle), number)
@@ -1091,28 +744,16 @@ class Canvas(QAbstractScrollArea):
             self._nudge = None
             self.sketch(None)
 
-    def focusInEvent(self, event: QFocusEvent) -> None:
-        """Show the focus."""
-        super().focusInEvent(event)
-        self.viewport().update()
-
     def focusOutEvent(self, event: QFocusEvent) -> None:
         """Keys may be released elsewhere."""
         super().focusOutEvent(event)
         self._space_down = False
         self._commit_nudge()
         self._show_cursor()
-        self.viewport().update()
 
 
 def _as_press(event: GestureEvent) -> GestureEvent:
-    from dataclasses import replace
-
     return replace(event, kind="press")
-
-
-def _within(dx: float, dy: float, reach: float) -> bool:
-    return dx * dx + dy * dy <= reach * reach
 
 
 def _grip_cursor(grip: Grip) -> Qt.CursorShape:

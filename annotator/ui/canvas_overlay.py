@@ -9,53 +9,13 @@ from PySide6.QtCore import QPointF, QRectF
 from PySide6.QtGui import QColor, QPainter
 
 from annotator.ui import items
-from annotator.ui.canvas_view import View
+from annotator.ui.canvas_view import Frame
 from annotator.ui.items import AnnotationItem, CandidateItem
 from annotator.ui.tools import Ghost, Grip, PolygonSketch, Resizing, RubberBand, Sketch
 from models.api import Box, MaskCandidate, Point
 
 MOST_TAGS = 12
 MOST_GHOSTS = 150
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """Where things lie in the viewport.
-
-    Attributes:
-        view: image to device pixels.
-        scale: device pixels per viewport pixel.
-        width: of the viewport in viewport pixels; likewise height.
-    """
-
-    view: View
-    scale: float
-    width: int
-    height: int
-
-    @property
-    def unit(self) -> float:
-        """Image pixels per viewport pixel."""
-        return self.scale / self.view.zoom
-
-    @property
-    def area(self) -> Box:
-        """The part of the image plane that is seen."""
-        return self.view.box(self.width * self.scale, self.height * self.scale)
-
-    def point(self, x: float, y: float) -> QPointF:
-        """Image position to viewport position."""
-        device_x, device_y = self.view.to_device(x, y)
-        return QPointF(device_x / self.scale, device_y / self.scale)
-
-    def rect(self, box: Box) -> QRectF:
-        """Image rectangle to viewport rectangle."""
-        return QRectF(self.point(box.x0, box.y0), self.point(box.x1, box.y1))
-
-    def enter_image(self, painter: QPainter) -> None:
-        """Let the painter count image pixels (call inside save and restore)."""
-        painter.translate(-self.view.left / self.scale, -self.view.top / self.scale)
-        painter.scale(self.view.zoom / self.scale, self.view.zoom / self.scale)
 
 
 @dataclass(slots=True)

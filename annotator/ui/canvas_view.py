@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from PySide6.QtCore import QPointF, QRectF
+from PySide6.QtGui import QPainter
+
 from models.api import Box
 
 MAX_ZOOM = 128.0
@@ -74,6 +77,46 @@ class View:
         x0, y0 = self.to_image(0, 0)
         x1, y1 = self.to_image(width, height)
         return Box(x0, y0, x1, y1)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Where things lie in the viewport.
+
+    Attributes:
+        view: image to device pixels.
+        scale: device pixels per viewport pixel.
+        width: of the viewport in viewport pixels; likewise height.
+    """
+
+    view: View
+    scale: float
+    width: int
+    height: int
+
+    @property
+    def unit(self) -> float:
+        """Image pixels per viewport pixel."""
+        return self.scale / self.view.zoom
+
+    @property
+    def area(self) -> Box:
+        """The part of the image plane that is seen."""
+        return self.view.box(self.width * self.scale, self.height * self.scale)
+
+    def point(self, x: float, y: float) -> QPointF:
+        """Image position to viewport position."""
+        device_x, device_y = self.view.to_device(x, y)
+        return QPointF(device_x / self.scale, device_y / self.scale)
+
+    def rect(self, box: Box) -> QRectF:
+        """Image rectangle to viewport rectangle."""
+        return QRectF(self.point(box.x0, box.y0), self.point(box.x1, box.y1))
+
+    def enter_image(self, painter: QPainter) -> None:
+        """Let the painter count image pixels (call inside save and restore)."""
+        painter.translate(-self.view.left / self.scale, -self.view.top / self.scale)
+        painter.scale(self.view.zoom / self.scale, self.view.zoom / self.scale)
 
 
 def anchored(zoom: float, x: float, y: float, at_x: float, at_y: float) -> View:
