@@ -33,9 +33,9 @@ from annotator.ui.attributes_model import (
     rows_of,
 )
 from annotator.ui.icons import icon
+from annotator.ui.labels import LevelLabel
 from annotator.ui.rows import row_height
 from annotator.ui.suggestion_list import percent
-from annotator.ui.theme import level_color
 
 if TYPE_CHECKING:
     from annotator.services.document import Document
@@ -139,7 +139,7 @@ class AttributesPage(QWidget):
         self.table = AttributesTable()
         self.crowd = QCheckBox("Crowd: a group that cannot be told apart")
         self.origin = QLabel()
-        self.message = QLabel()
+        self.message = LevelLabel("", "error", self)
         self._empty = QLabel("Select an object to see\nits attributes.")
         self._add, self._remove = QToolButton(), QToolButton()
         self._build()
@@ -156,8 +156,6 @@ class AttributesPage(QWidget):
         self.origin.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.origin.setForegroundRole(QPalette.ColorRole.PlaceholderText)
         self.origin.setAccessibleName("Origin")
-        self.message.setWordWrap(True)
-        self.message.setTextFormat(Qt.TextFormat.PlainText)
         self.message.setMinimumHeight(self.fontMetrics().height())
         for button, drawing, tip in (
             (self._add, "plus", "Add an attribute"),
@@ -265,11 +263,8 @@ class AttributesPage(QWidget):
         return known
 
     def _complain(self, text: str) -> None:
-        palette = self.message.palette()
-        level = "info" if text.startswith(("Now", "Locked")) else "error"
-        palette.setColor(QPalette.ColorRole.WindowText, level_color(self.palette(), level))
-        self.message.setPalette(palette)
-        self.message.setText(text)
+        hint = text.startswith("Now") or text == LOCKED
+        self.message.say(text, "info" if hint else "error")
 
     # --- What the user does ---
 

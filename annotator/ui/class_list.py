@@ -118,6 +118,11 @@ class ClassModel(QAbstractListModel):
         """The class new objects get."""
         return self._active
 
+    def place(self, category_id: int) -> int:
+        """The row of a class, -1 when it is not shown."""
+        ids = [row.category.id if row.category is not None else None for row in self._rows]
+        return ids.index(category_id) if category_id in ids else -1
+
     def count(self, category_id: int) -> int:
         """Number of objects of a class in the project."""
         return self._counts.get(category_id, 0)
@@ -416,6 +421,10 @@ class ClassList(QListView):
         else:
             self.setCurrentIndex(QModelIndex())
 
+    def reveal(self, category_id: int) -> None:
+        """Scroll to a class."""
+        self.scrollTo(self.model_.index(self.model_.place(category_id)))
+
     def step(self, step: int) -> None:
         """Move the highlight."""
         count = self.model_.rowCount()
@@ -461,7 +470,13 @@ class ClassList(QListView):
             self.highlight(index.row())
             menu = self.build_menu(index.row(), category)
             menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            menu.aboutToHide.connect(self._calm_down)
             menu.popup(self.viewport().mapToGlobal(position))
+
+    def _calm_down(self) -> None:
+        """The row the menu was about is no longer special, unless the keyboard is here."""
+        if not self.hasFocus():
+            self.highlight(-1)
 
     def build_menu(self, row: int, category: Category) -> QMenu:
         """What can be done with one class."""

@@ -143,7 +143,7 @@ class LabelPanel(QWidget):
         workspace.project_opened.connect(self._follow_project)
         workspace.project_closed.connect(self._forget_project)
         workspace.image_shown.connect(self._count)
-        workspace.active_category_changed.connect(model.set_active)
+        workspace.active_category_changed.connect(self._show_active)
         workspace.suggestions_changed.connect(self._show_suggestions)
         workspace.name_wanted.connect(self._ask_name)
         self.suggestions.accepted.connect(self._choose_name)
@@ -192,7 +192,12 @@ class LabelPanel(QWidget):
         document.categories_changed.connect(self._show_categories)
         document.annotations_changed.connect(self._count)
         self._show_categories()
-        self.classes.model_.set_active(self._workspace.active_category)
+        self._show_active(self._workspace.active_category)
+
+    def _show_active(self, category_id: int | None) -> None:
+        self.classes.model_.set_active(category_id)
+        if category_id is not None and not self.search.text():
+            self.classes.reveal(category_id)
 
     def _forget_project(self) -> None:
         self._document = None
@@ -247,9 +252,7 @@ class LabelPanel(QWidget):
         self.classes.highlight(0 if self.classes.model_.query else -1)
 
     def _highlight_category(self, category_id: int) -> None:
-        for place, row in enumerate(self.classes.model_.rows):
-            if row.category is not None and row.category.id == category_id:
-                self.classes.highlight(place)
+        self.classes.highlight(self.classes.model_.place(category_id))
 
     def _step(self, step: int) -> None:
         self.classes.step(step)
