@@ -420,13 +420,16 @@ class AnnotationList(QWidget):
     def _delete(self) -> None:
         chosen = self._workspace.selected
         row = self.view.currentIndex().row()
-        if any(a.locked for a in chosen):
-            self._workspace.noticed.emit("Locked objects are not deleted. Unlock them first.")
+        self._warn_of_locked("are not deleted")
         self._workspace.delete_selected()
         # The next row takes over, so that Delete can be pressed again.
         rows = self.view.model_.rows
         if chosen and rows and not self._workspace.selection and self.view.hasFocus():
             self._workspace.select((rows[min(max(row, 0), len(rows) - 1)].id,))
+
+    def _warn_of_locked(self, what: str) -> None:
+        if any(a.locked for a in self._workspace.selected):
+            self._workspace.noticed.emit(f"Locked objects {what}. Unlock them first.")
 
     def edit_class(self, index: QModelIndex) -> None:
         """Type another class for a row in place; it counts for all selected objects."""
@@ -447,6 +450,7 @@ class AnnotationList(QWidget):
         except UserError as error:
             self._workspace.reported.emit(error)
         else:
+            self._warn_of_locked("keep their class")
             self._workspace.rename_selected(category.id)
 
     def _move(self, ids: frozenset[int], above: int | None) -> None:

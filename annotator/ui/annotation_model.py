@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 MIME = "application/x-annotator-objects"
 UNNAMED = "No name"
 ICON = 16
+ROOMY = 270
+"""Width from which rows show units, device-independent pixels."""
 
 ORIGIN_ICONS = {Source.PERSON: "pencil", Source.MODEL: "model", Source.IMPORT: "import"}
 
@@ -60,12 +62,12 @@ def area_of(shape: Mask | Box) -> int:
 
 
 def compact(pixels: int) -> str:
-    """An area in few characters: "950 px", "12.3k px", "1.2M px"."""
-    for limit, unit in ((1_000_000, "M"), (10_000, "k")):
-        if pixels >= limit:
-            value = pixels / (1_000_000 if unit == "M" else 1000)
-            return f"{value:.0f}{unit} px" if value >= 100 else f"{value:.1f}{unit} px"
-    return f"{pixels:,} px"
+    """An area in few characters: "950", "12.3k", "1.2M"."""
+    for limit, least, unit in ((1_000_000, 1_000_000, "M"), (1000, 10_000, "k")):
+        if pixels >= least:
+            value = pixels / limit
+            return f"{value:.0f}{unit}" if value >= 100 else f"{value:.1f}{unit}"
+    return f"{pixels:,}"
 
 
 def origin_text(annotation: Annotation) -> str:
@@ -291,10 +293,11 @@ class AnnotationDelegate(RowDelegate):
         right -= side + GAP
         score = annotation.origin.score
         # A column of its own keeps the areas below each other.
-        column = metrics.horizontalAdvance("100 %")
+        column = metrics.horizontalAdvance("00 %")
+        unit = " px" if area.width() >= ROOMY else ""
         for text, least_width in (
             (percent(score) if score is not None else "", column),
-            (compact(area_of(annotation.shape)), 0),
+            (compact(area_of(annotation.shape)) + unit, 0),
         ):
             width = max(metrics.horizontalAdvance(text), least_width)
             if right - width < least:

@@ -137,7 +137,7 @@ class AttributesPage(QWidget):
         self._workspace = workspace
         self._shown: frozenset[int] = frozenset()
         self.table = AttributesTable()
-        self.crowd = QCheckBox("Crowd: a group that cannot be told apart")
+        self.crowd = QCheckBox("Crowd")
         self.origin = QLabel()
         self.message = LevelLabel("", "error", self)
         self._empty = QLabel("Select an object to see\nits attributes.")
@@ -149,6 +149,7 @@ class AttributesPage(QWidget):
         self._show()
 
     def _build(self) -> None:
+        self.crowd.setToolTip("One mask for a group that cannot be told apart (COCO iscrowd)")
         self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._empty.setForegroundRole(QPalette.ColorRole.PlaceholderText)
         self.origin.setWordWrap(True)

@@ -28,6 +28,7 @@ from models.api import Suggestion
 
 ROWS = 5
 BAR_WIDTH = 56
+"""Length of a full bar where there is room, device-independent pixels."""
 UNKNOWN_COLOR = "#808080"
 
 _Role = Qt.ItemDataRole
@@ -110,10 +111,10 @@ class _Delegate(RowDelegate):
         number.setLeft(area.right() - metrics.horizontalAdvance("100 %"))
         paint_soft(painter, number, percent(suggestion.score), option.palette)
         right = number.left() - GAP
-        if area.width() > 4 * BAR_WIDTH:
-            bar = QRect(right - BAR_WIDTH, area.center().y() - 2, BAR_WIDTH, 6)
-            self._paint_bar(painter, bar, suggestion.score, option.palette)
-            right = bar.left() - GAP
+        length = min(max(area.width() // 4, BAR_WIDTH // 2), BAR_WIDTH)
+        bar = QRect(right - length, area.center().y() - 2, length, 6)
+        self._paint_bar(painter, bar, suggestion.score, option.palette)
+        right = bar.left() - GAP
         swatch = swatch_rect(area, cap.right() + 1 + GAP)
         paint_swatch(painter, swatch, model.color(suggestion.name), option.palette)
         left = swatch.right() + 1 + GAP
