@@ -118,8 +118,14 @@ def make_scene(graph: Graph, box: Box, width: int, height: int) -> Scene:
 def _squared_distances(rows: Floats) -> Floats:
     """(n, d) to (n, n) squared Euclidean distances."""
     square = np.einsum("ij,ij->i", rows, rows)
-    squared = square[:, None] + square[None] - 2 * rows @ rows.T
+    across = np.ascontiguousarray(rows.T)
+    squared = square[:, None] + square[None] - 2 * np.einsum("ki,kj->ij", across, across)
     return np.asarray(np.maximum(squared, 0), np.float32)
+
+
+def _times(matrix: Floats, vector: Floats) -> Floats:
+    """(n, m) times (m,) without BLAS, whose waiting threads cost more than they gain here."""
+    return np.asarray(np.einsum("ij,j->i", matrix, vector), np.float32)
 
 
 def _gaussian(squared: Floats, bandwidth: float) -> Floats:
@@ -167,8 +173,8 @@ def distance_from(steps: csr_matrix, seeds: NDArray[np.bool_]) -> Floats:
 
 def _log_ratio(affinity: Floats, inside: Floats, outside: Floats) -> Floats:
     """Log of how common a node's colour is in one weighted set compared with another."""
-    one, two = (affinity @ np.stack([inside, outside], 1)).T
-    one, two = one / (inside.sum() + SMALL), two / (outside.sum() + SMALL)
+    one = _times(affinity, inside) / (inside.sum() + SMALL)
+    two = _times(affinity, outside) / (outside.sum() + SMALL)
     return np.asarray(np.log((one + 1e-3) / (two + 1e-3)), np.float32)
 
 
@@ -183,7 +189,7 @@ def first_cues(scene: Scene) -> Floats:
         seeds = np.maximum(np.abs(scene.u), np.abs(scene.v)) > 0.93
     reach = distance_from(scene.path, seeds)
     wall = np.cbrt(distance_from(scene.steep, seeds))
-    crowd = scene.near @ outside + np.float32(1e-3) * scene.near.sum(1)
+    crowd = _times(scene.near, outside) + np.float32(1e-3) * scene.near.sum(1)
     total = graph.area
     cues = [
         np.ones_like(uu),
@@ -198,14 +204,14 @@ def first_cues(scene: Scene) -> Floats:
         scene.open_v * vv,
         _log_ratio(scene.fine, middle, outside),
         _log_ratio(scene.coarse, middle, outside),
-        (scene.near_fine @ outside) / crowd,
-        ((scene.coarse * scene.near) @ outside) / crowd,
+        _times(scene.near_fine, outside) / crowd,
+        _times(scene.coarse * scene.near, outside) / crowd,
         np.log(reach + np.float32(0.2)),
         reach / (reach.max() + SMALL),
         np.log(wall + np.float32(0.1)),
         wall / (wall.max() + SMALL),
-        (scene.fine @ outside) / (scene.fine @ total + SMALL),
-        (scene.coarse @ outside) / (scene.coarse @ total + SMALL),
+        _times(scene.fine, outside) / (_times(scene.fine, total) + SMALL),
+        _times(scene.coarse, outside) / (_times(scene.coarse, total) + SMALL),
     ]
     return np.stack(cues, 1).astype(np.float32)
 
@@ -240,8 +246,10 @@ def next_cues(scene: Scene, first: Floats, probability: Floats) -> Floats:
     p = probability * scene.inside
     here = graph.area * p
     rest = graph.area - here
-    pair = np.stack([here, graph.area], 1)
-    close, wide = scene.near_fine @ pair, scene.far_coarse @ pair
+    close, wide = (
+        _times(matrix, here) / (_times(matrix, graph.area) + SMALL)
+        for matrix in (scene.near_fine, scene.far_coarse)
+    )
     within = p[scene.inside > 0]
     seeds = p >= (min(0.8, float(np.quantile(within, 0.85))) if within.size else 0.5)
     filled = (here.sum() + SMALL) / ((graph.area * scene.inside).sum() + SMALL)
@@ -249,8 +257,8 @@ def next_cues(scene: Scene, first: Floats, probability: Floats) -> Floats:
         _soft_logit(p),
         _log_ratio(scene.fine, here, rest),
         _log_ratio(scene.coarse, here, rest),
-        _soft_logit(close[:, 0] / (close[:, 1] + SMALL)),
-        _soft_logit(wide[:, 0] / (wide[:, 1] + SMALL)),
+        _soft_logit(close),
+        _soft_logit(wide),
         _soft_logit(_random_walk(scene, p, REACHES[0])),
         _soft_logit(_random_walk(scene, p, REACHES[1])),
         np.full_like(p, filled),
@@ -300,9 +308,9 @@ def solve(
         weights: constants of the first model and of each refinement.
     """
     first = np.concatenate([first_cues(scene), click_cues(scene, positive, negative)], 1)
-    p = sigmoid(first @ np.asarray(weights[0], np.float32))
+    p = sigmoid(_times(first, np.asarray(weights[0], np.float32)))
     for later in weights[1:]:
-        p = sigmoid(next_cues(scene, first, p) @ np.asarray(later, np.float32))
+        p = sigmoid(_times(next_cues(scene, first, p), np.asarray(later, np.float32)))
     if float((p * scene.inside).max(initial=0)) < UNDECIDED:
         p = sigmoid(6 * (1 - scene.u**2 - scene.v**2))
     return _corrected(scene, p, positive, negative) * scene.inside
