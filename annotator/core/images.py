@@ -51,10 +51,8 @@ __all__ = [
 Pixels = NDArray[np.uint8]
 """(H, W, 3) uint8, red first, upright."""
 
-PREVIEW_SIDE = 1440
-"""The longest side of a preview is at least this, at most twice as much."""
-PREVIEW_PAYS = 4_000_000
-"""Below this many pixels the complete image is as quick as a reduced one."""
+PREVIEW_SIDE = 1024
+"""The longest side of a preview is at least this, less than twice as much."""
 LARGE = 50_000_000
 """From this many pixels on memory counts more than anything else."""
 SAMPLES_LIMIT = 256 << 20
@@ -195,7 +193,7 @@ def thumbnail(path: Path, side: int) -> Pixels:
 
 def pays_preview(info: ImageInfo) -> bool:
     """Whether a reduced picture comes much sooner than the complete one."""
-    return info.format == "JPEG" and info.width * info.height >= PREVIEW_PAYS
+    return info.format == "JPEG" and max(info.width, info.height) >= 2 * PREVIEW_SIDE
 
 
 def _describe(key: str, info: ImageInfo, pixels: Pixels) -> LoadedImage:

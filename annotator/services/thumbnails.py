@@ -129,10 +129,13 @@ class _Maker:
         self._disk = disk
         self._trimmed = False
         self._wishes: OrderedDict[str, Path] = OrderedDict()
+        self._making = ""
         self._lock = threading.Lock()
 
     def wish(self, key: str, path: Path) -> None:
         with self._lock:
+            if key == self._making:
+                return
             self._wishes.pop(key, None)
             self._wishes[key] = path
             if len(self._wishes) > _WAITING:
@@ -154,7 +157,11 @@ class _Maker:
                 if not self._wishes:
                     break
                 key, path = self._wishes.popitem()
-            yield key, self._make(path)
+                self._making = key
+            image = self._make(path)
+            with self._lock:
+                self._making = ""
+            yield key, image
         if not self._trimmed:
             self._trimmed = True
             for _ in _trim(self._cache_folder(), self._disk):
