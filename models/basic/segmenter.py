@@ -102,9 +102,12 @@ class BasicSegmenter:
         """The candidate as an (H, W) bool mask at the size of the image."""
         mask = np.zeros((embedding.height, embedding.width), np.bool_)
         extent = candidate.extent
-        x0, y0 = max(0, math.floor(extent.x0)), max(0, math.floor(extent.y0))
-        x1 = min(embedding.width, math.ceil(extent.x1))
-        y1 = min(embedding.height, math.ceil(extent.y1))
+        # The pixels whose centres the grid covers.
+        x0, y0 = max(0, math.ceil(extent.x0 - 0.5)), max(0, math.ceil(extent.y0 - 0.5))
+        x1 = min(embedding.width, math.floor(extent.x1 + 0.5))
+        y1 = min(embedding.height, math.floor(extent.y1 + 0.5))
+        if x0 >= x1 or y0 >= y1:
+            return mask
         rows, cols = candidate.logits.shape
         zoom_x, zoom_y = cols / extent.width, rows / extent.height
         # Pixel centre (x0 + i + 0.5) in grid coordinates, whose cell centres are at +0.5.

@@ -215,7 +215,9 @@ boxes = st.none() | st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=40, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 @given(points=points, box=boxes)
 def test_clicks_are_obeyed(points: list[Point], box: Box | None) -> None:
     segmenter = segmenters()["basic"].load()
