@@ -304,7 +304,7 @@ class MainWindow(QMainWindow):
         if not (current.window_state and self.restoreState(QByteArray(current.window_state))):
             em = self.fontMetrics().height()
             left, right = self.docks["view.images_panel"], self.docks["view.names_panel"]
-            self.resizeDocks([left, right], [16 * em, 17 * em], Qt.Orientation.Horizontal)
+            self.resizeDocks([left, right], [16 * em, 20 * em], Qt.Orientation.Horizontal)
 
     # --- Commands ---
 
