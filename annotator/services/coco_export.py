@@ -233,8 +233,10 @@ class CocoExporter:
                 self._tell.failing(None)
             if is_complete:
                 self._tell.written(generation)
-            else:
+            elif not self._closing:
                 self.follow()
+            else:
+                break
         self._reader.close()
 
     def _wait(self) -> bool:
@@ -278,7 +280,8 @@ class CocoExporter:
             unnamed = load_counter(db, "unnamed")
             has_unnamed = db.execute("SELECT 1 FROM annotations WHERE category IS NULL").fetchone()
             header = load_header(db)
-            sizes = _Sizes(self._folder, time.monotonic() + PROBING, self._unreadable)
+            patience = PROBING / 8 if self._closing else PROBING
+            sizes = _Sizes(self._folder, time.monotonic() + patience, self._unreadable)
             sections = {
                 "images": self._images(db, header, sizes),
                 "annotations": self._annotations(db, unnamed),
@@ -289,7 +292,8 @@ class CocoExporter:
             temporary = write_temporary(self._target, file_chunks(header, sections))
         finally:
             db.execute("COMMIT")
-        self._replace(temporary, generation)
+        # Where sizes are missing, the next opening goes on with them.
+        self._replace(temporary, generation if sizes.is_complete else self._known.generation)
         if sizes.failures:
             self._tell.reported(sizes.failures[0])
         return generation, sizes.is_complete

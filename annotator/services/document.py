@@ -112,6 +112,8 @@ class Document(QObject):
         self._courier = Courier(self)
         self._store = Store(place.journal, db, self._post_saved, self._post_error("journal"))
         self._reader = Reader(place.journal, self._store.epoch)
+        # Opens the files now, so that reading goes on when the folder vanishes later.
+        self._reader.connection().execute("SELECT count(*) FROM notes").fetchone()
         self._opened = OpenedImages(self._load_image, self._load_change)
         self._exporter = CocoExporter(
             place.folder,
@@ -130,7 +132,10 @@ class Document(QObject):
 
         rows = journal.load_images(db)
         self._order: ImageOrder = ImageOrder([row[1] for row in rows])
-        self._records: dict[str, journal.ImageRow | ImageRecord] = {row[1]: row for row in rows}
+        # A number alone stands for a new image: 100,000 of them must not stop the window.
+        self._records: dict[str, int | journal.ImageRow | ImageRecord] = {
+            row[1]: row for row in rows
+        }
         self._categories, self._removed = journal.load_categories(db)
         self._usage: Counter[int] = Counter(journal.load_usage(db))
         self._notes = journal.load_notes(db)
@@ -181,7 +186,8 @@ class Document(QObject):
         known = self._records[key]
         if isinstance(known, ImageRecord):
             return known
-        record = self._records[key] = journal.record(known)
+        record = ImageRecord(key, known) if isinstance(known, int) else journal.record(known)
+        self._records[key] = record
         return record
 
     def path(self, key: str) -> Path:
@@ -191,17 +197,15 @@ class Document(QObject):
     def add_images(self, keys: Iterable[str]) -> None:
         """Images that exist, in the order of the folder; known ones only take their place."""
         batch = list(dict.fromkeys(keys))
-        fresh = [key for key in batch if key not in self._records]
-        first = self._order.place(batch)
+        fresh = {key for key in batch if key not in self._records}
+        first = self._order.place(batch, are_new=len(fresh) == len(batch))
         if fresh:
-            new = set(fresh)
-            rows = []
-            for place, key in enumerate(batch, first):
-                if key in new:
-                    self._last_image += 1
-                    self._records[key] = (self._last_image, key, 0, 0, 1, 0, 0, 0, "{}")
-                    rows.append((self._last_image, key, place))
-            self._put(journal.AddImages(rows))
+            places = [place for place, key in enumerate(batch, first) if key in fresh]
+            new = batch if len(fresh) == len(batch) else [key for key in batch if key in fresh]
+            ids = range(self._last_image + 1, self._last_image + 1 + len(new))
+            self._last_image = ids[-1]
+            self._records.update(zip(new, ids, strict=True))
+            self._put(journal.AddImages(ids, new, places))
         if first >= 0:
             self.images_changed.emit()
 
@@ -549,6 +553,8 @@ class Document(QObject):
             UserError: the disk does not take the last edits; they were put aside elsewhere and the
                 message says where.
         """
+        from annotator.services.opening import put_aside, rescue_path
+
         if self._closed:
             return
         self._closed = True
@@ -557,13 +563,12 @@ class Document(QObject):
             self._store.put(journal.ArrangeImages(places))
         self._store.flush(CLOSING)
         self._exporter.close()
-        lost = [op for op in self._store.close(CLOSING / 2) if op.is_work]
+        aside = rescue_path(self._place)
+        lost = self._store.close(CLOSING / 2, aside)
         self._reader.close()
         self._lock.unlock()
-        if lost:
-            from annotator.services.opening import put_aside
-
-            raise put_aside(self._place, lost, self._errors.get("journal"))
+        if any(operation.is_work for operation in lost):
+            raise put_aside(self._place, aside, lost, self._errors.get("journal"))
 
     # --- Between the threads ---
 

@@ -24,10 +24,21 @@ class ImageOrder:
         self.is_rearranged = False
         self._cursor = 0
 
-    def place(self, batch: Sequence[str]) -> int:
-        """Take the next batch; the place of its first key, -1 if nothing changed."""
+    def place(self, batch: Sequence[str], *, are_new: bool = False) -> int:
+        """Take the next batch; the place of its first key, -1 if nothing changed.
+
+        Args:
+            batch: different keys.
+            are_new: none of them is known, which is quicker.
+        """
         if not batch:
             return -1
+        if are_new:
+            at = self._cursor
+            self.is_rearranged |= at < len(self.keys)
+            self.keys = [*self.keys[:at], *batch, *self.keys[at:]]
+            self._cursor = at + len(batch)
+            return at
         start = self._find(batch)
         if start >= 0:
             self._cursor = start + len(batch)

@@ -296,9 +296,11 @@ def _key(key: str) -> str | bytes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AddImages:
-    """New images: (id, key, place in the list)."""
+    """New images: their ids, keys and places in the list."""
 
-    rows: Sequence[tuple[int, str, int]]
+    ids: Sequence[int]
+    keys: Sequence[str]
+    places: Sequence[int]
     is_work: ClassVar[bool] = False
     is_exported: ClassVar[bool] = False
 
@@ -306,9 +308,9 @@ class AddImages:
         """Insert those that are not there yet."""
         db.executemany(
             "INSERT OR IGNORE INTO images VALUES(?, ?, ?, 0, 0, 1, 0, 0, 0, '{}')",
-            [(number, _key(key), place) for number, key, place in self.rows],
+            zip(self.ids, map(_key, self.keys), self.places, strict=True),
         )
-        raise_counter(db, "image", max(row[0] for row in self.rows))
+        raise_counter(db, "image", self.ids[-1])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

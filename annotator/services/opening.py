@@ -149,41 +149,35 @@ def _recover(place: Place) -> UserError:
     )
 
 
-def put_aside(place: Place, lost: Sequence[Operation], error: UserError | None) -> UserError:
-    """Save operations the journal does not take in the user's data folder.
+def rescue_path(place: Place) -> Path:
+    """Where a journal goes that its own place does not take."""
+    from platformdirs import user_data_path
+
+    folder = user_data_path("annotator", appauthor=False) / "rescued"
+    return free_name(folder / f"{place.folder.name[:40]} {time_stamp()}.sqlite")
+
+
+def put_aside(
+    place: Place, aside: Path, lost: Sequence[Operation], error: UserError | None
+) -> UserError:
+    """Add operations the journal does not take to the copy of it that was put aside.
 
     Returns:
         What happened, for people.
     """
-    from platformdirs import user_data_path
-
-    folder = user_data_path("annotator", appauthor=False) / "rescued"
     reason = error.message if error else f"“{place.journal}” cannot be written."
+    count = sum(operation.is_work for operation in lost)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        path = free_name(folder / f"{place.folder.name[:40]} {time_stamp()}.sqlite")
-        if place.journal.is_file():
-            with contextlib.suppress(sqlite3.Error):
-                _copy(place.journal, path)
-        db, _ = journal.open_journal(path)
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        db, _ = journal.open_journal(aside)
         db.execute("BEGIN IMMEDIATE")
         for operation in lost:
             operation.apply(db)
         db.execute("COMMIT")
         db.close()
     except (OSError, sqlite3.Error, UserError):
-        return UserError(f"{reason} The last {len(lost)} edits are lost.", "Check the disk.")
+        return UserError(f"{reason} The last {count} edits are lost.", "Check the disk.")
     return UserError(
-        f"{reason} The project with the last {len(lost)} edits was put aside as “{path}”.",
+        f"{reason} The project with the last {count} edits was put aside as “{aside}”.",
         f"When the folder can be written again, copy it to “{place.journal}”.",
     )
-
-
-def _copy(source: Path, target: Path) -> None:
-    old = journal.connect(source, read_only=True)
-    new = journal.connect(target)
-    try:
-        old.backup(new)
-    finally:
-        old.close()
-        new.close()

@@ -118,6 +118,7 @@ class Store:
         self._attempts = 0
         self._closing = False
         self._deadline = float("inf")
+        self._aside: Path | None = None
         self._state = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
@@ -141,9 +142,18 @@ class Store:
             self._state.notify_all()
             return self._state.wait_for(lambda: not self._waiting, timeout)
 
-    def close(self, timeout: float) -> tuple[Operation, ...]:
-        """Write what waits (seconds at most), end the thread; what could not be written."""
+    def close(self, timeout: float, aside: Path | None = None) -> tuple[Operation, ...]:
+        """Write what waits and end the thread.
+
+        Args:
+            timeout: seconds to try.
+            aside: where to copy the journal as far as it came, if not everything can be written.
+
+        Returns:
+            What could not be written.
+        """
         with self._state:
+            self._aside = aside
             self._closing = True
             self._deadline = time.monotonic() + timeout
             self._attempts = 0
@@ -161,9 +171,18 @@ class Store:
                 self._fail(error)
             else:
                 self._finish(batch, generation)
-        with contextlib.suppress(sqlite3.Error):
+        with contextlib.suppress(sqlite3.Error, OSError):
+            if self._waiting and self._aside is not None:
+                # The open file holds everything even where its folder is gone.
+                self._copy_to(self._aside)
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._db.close()
+
+    def _copy_to(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        copy = connect(path)
+        self._db.backup(copy)
+        copy.close()
 
     def _next(self) -> list[Operation]:
         """The operations to write now; none at the end."""
