@@ -317,7 +317,8 @@ class CocoExporter:
     def _images(
         self, db: sqlite3.Connection, header: dict[str, Any], sizes: _Sizes
     ) -> Iterator[bytes]:
-        from annotator.core.formats.coco.writing import UNKNOWN_LICENSE, image_entry
+        from annotator.core.formats.coco.dataset import UNKNOWN_LICENSE
+        from annotator.core.formats.coco.writing import image_entry
 
         license_id = 1 if header.get("licenses") == [UNKNOWN_LICENSE] else None
         for row in load_images(db):

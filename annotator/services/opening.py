@@ -94,14 +94,14 @@ def _start(
     db: sqlite3.Connection, place: Place, state: CocoState, notices: list[UserError]
 ) -> CocoState:
     """Fill a new journal, from the COCO file if there is one."""
-    from annotator.core.formats.coco.dataset import Dataset
-    from annotator.core.formats.coco.reading import read_coco
-    from annotator.core.formats.coco.writing import new_header
+    from annotator.core.formats.coco.dataset import Dataset, new_header
 
     own = place.coco.with_name(state.file)
     source = own if own.is_file() else place.source
     dataset = None
     if source.is_file():
+        from annotator.core.formats.coco.reading import read_coco
+
         resolver = Resolver(place.folder)
         try:
             dataset = read_coco(source, resolver.key, resolver.size)

@@ -16,6 +16,8 @@ UNNAMED_ID = 999_999
 """Category of objects without a name, far away from the classes people make."""
 MAX_PIXELS = 2**31 - 1
 """pycocotools counts pixels in 32 bits."""
+UNKNOWN_LICENSE = {"id": 1, "name": "Unknown", "url": ""}
+"""The one entry of a project that did not come from a file; some readers want one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +60,10 @@ class Dataset:
     header: Mapping[str, Any] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     unnamed_id: int = UNNAMED_ID
+
+
+def new_header(description: str, date: str) -> dict[str, Any]:
+    """Info and licenses of a project that did not come from a file (date: ISO 8601)."""
+    info = {"description": description, "url": "", "version": "1.0", "year": int(date[:4]),
+            "contributor": "", "date_created": date}  # fmt: skip
+    return {"info": info, "licenses": [UNKNOWN_LICENSE]}

@@ -20,8 +20,6 @@ from models.api import Box
 
 CONVENTION = "coordinates refer to the upright image, EXIF orientation applied"
 FORMAT_VERSION = 1
-UNKNOWN_LICENSE = {"id": 1, "name": "Unknown", "url": ""}
-"""The one entry of a project that did not come from a file; some readers want one."""
 
 _MAX_POLYGON_SPANS = 20_000
 _MAX_RINGS = 64
@@ -63,13 +61,6 @@ def file_chunks(
             separator = b",\n"
         yield b"\n]"
     yield b"}\n"
-
-
-def new_header(description: str, date: str) -> dict[str, Any]:
-    """Info and licenses of a project that did not come from a file (date: ISO 8601)."""
-    info = {"description": description, "url": "", "version": "1.0", "year": int(date[:4]),
-            "contributor": "", "date_created": date}  # fmt: skip
-    return {"info": info, "licenses": [UNKNOWN_LICENSE]}
 
 
 def _with_info(header: Mapping[str, Any]) -> dict[str, Any]:
