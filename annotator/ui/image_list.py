@@ -22,7 +22,14 @@ from annotator.core.annotation import ImageState
 from annotator.services.thumbnails import Thumbnails
 from annotator.ui.icons import icon
 from annotator.ui.image_model import STATES, ImageModel
-from annotator.ui.image_row import STATE_NAMES, ImageRow, row_height, state_color, state_icon
+from annotator.ui.image_row import (
+    PICTURE,
+    STATE_NAMES,
+    ImageRow,
+    row_height,
+    state_color,
+    state_icon,
+)
 from annotator.ui.theme import mixed, soft_text
 
 if TYPE_CHECKING:
@@ -92,6 +99,10 @@ class ImageList(QWidget):
         self._chips.changed.connect(self._apply_filter)
 
     # --- For the window ---
+
+    def sizeHint(self) -> QSize:
+        """Wide enough for the usual camera and data set names."""
+        return QSize(PICTURE.width() + self.fontMetrics().averageCharWidth() * 30, 480)
 
     def focus_filter(self) -> None:
         """Put the keyboard into the text filter."""
@@ -237,7 +248,8 @@ class _View(QTableView):
         self.setFrameShape(QTableView.Shape.NoFrame)
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        # A table would paint its selection over the row; what counts is the image on the canvas.
+        self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setAccessibleName("Image list")
         self.setToolTip("")

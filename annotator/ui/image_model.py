@@ -99,6 +99,10 @@ class ImageModel(QAbstractListModel):
         """The key of a row."""
         return self._keys[self._rows[row]]
 
+    def is_current(self, row: int) -> bool:
+        """Whether a row is the image shown on the canvas."""
+        return self.key_at(row) == self._sticky
+
     def record(self, row: int) -> ImageRecord:
         """What the document knows about the image of a row."""
         key = self.key_at(row)
@@ -240,6 +244,8 @@ class ImageModel(QAbstractListModel):
         Otherwise naming the first object would make the image vanish from "untouched" at once.
         """
         before, self._sticky = self._sticky, key
+        self.touch(before)
+        self.touch(key)
         if self._wanted and before != key and (place := self._place.get(before)) is not None:
             self._show_or_hide(place)
 

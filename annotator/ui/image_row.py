@@ -107,6 +107,8 @@ def row_height(font: QFont) -> int:
 class ImageRow(QStyledItemDelegate):
     """Paints rows straight from the document's record; nothing is kept per row.
 
+    The filled row is the image on the canvas; the ring is where the keyboard is in the list.
+
     Args:
         model: the rows.
         thumbnail: gives the picture of a key: None while it is being made, null if it cannot be.
@@ -137,7 +139,7 @@ class ImageRow(QStyledItemDelegate):
     ) -> None:
         """Paint one row."""
         record = self._model.record(index.row())
-        palette, chosen = option.palette, bool(option.state & QStyle.StateFlag.State_Selected)
+        palette, chosen = option.palette, self._model.is_current(index.row())
         painter.save()
         self._paint_ground(painter, option, chosen)
         row = option.rect.adjusted(_MARGIN, _MARGIN, -_MARGIN - 2, -_MARGIN)

@@ -111,6 +111,20 @@ def test_click_and_enter_show_an_image_and_the_list_follows(user: User) -> None:
     assert user.current() == "img2.png"
 
 
+def test_the_row_of_the_image_on_the_canvas_is_filled(user: User) -> None:
+    def ground(row: int) -> QColor:
+        box = user.view.visualRect(user.view.model().index(row, 0))
+        picture = user.view.viewport().grab(box).toImage()
+        return QColor(picture.pixel(box.width() - 40, 8))
+
+    accent = user.images.palette().color(QPalette.ColorRole.Highlight)
+    assert ground(0) == accent
+    user.view.setCurrentIndex(user.view.model().index(1, 0))
+    assert ground(0) == accent != ground(1)
+    user.workspace.show("img10.png")
+    assert ground(2) == accent != ground(0)
+
+
 def test_letters_typed_into_the_list_stay_commands(user: User) -> None:
     user.view.setFocus()
     user.qtbot.keyClicks(user.view, "d")
