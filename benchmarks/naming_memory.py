@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 import time
 from collections import Counter
@@ -23,18 +22,10 @@ from pycocotools import mask as coco_mask
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from annotator.core import suggestions
+from annotator.core.annotation import Category
 from models.api import Box
 from models.describe import BasicDescriber
-
-# Fitted on the COCO part of the training data, objects of an image in random order.
-NEAREST = 25
-SHARPNESS = 35.0  # votes fall by e for each 1/35 of cosine
-HALF_LIFE = 800.0  # objects after which a vote counts half
-FRESH_BONUS = 0.11  # added to the cosine of the object named just before
-FRESH_SPAN = 7.0  # objects over which that falls by e
-LAST_WEIGHT = 0.06  # vote of the name used just before, whatever it looks like
-LAST_SPAN = 3.0  # objects over which that falls by e
-FREQUENCY_WEIGHT = 0.13  # vote of the plain frequency, which also ranks the rest
 
 
 @dataclass(frozen=True)
@@ -85,45 +76,45 @@ def decode(segmentation: object, height: int, width: int) -> NDArray[np.bool_]:
     return np.asarray(coco_mask.decode(segmentation), bool)
 
 
-def by_frequency(names: list[str], similarity: NDArray[np.float32]) -> list[str]:
+def by_frequency(named: list[Named], query: NDArray[np.float32]) -> list[str]:
     """Most frequent names first."""
-    del similarity
-    return [name for name, _ in Counter(names).most_common()]
+    del query
+    return [name for name, _ in Counter(item.name for item in named).most_common()]
 
 
-def by_last_use(names: list[str], similarity: NDArray[np.float32]) -> list[str]:
+def by_last_use(named: list[Named], query: NDArray[np.float32]) -> list[str]:
     """Names used last first."""
-    del similarity
-    return list(dict.fromkeys(reversed(names)))
+    del query
+    return list(dict.fromkeys(item.name for item in reversed(named)))
 
 
-def by_memory(names: list[str], similarity: NDArray[np.float32]) -> list[str]:
-    """Vote of the nearest labelled vectors, by similarity and recency, over a frequency floor."""
-    votes = {name: FREQUENCY_WEIGHT * n / len(names) for name, n in Counter(names).items()}
-    age = np.arange(len(names), 0, -1)
-    closeness = similarity + FRESH_BONUS * np.exp(-age / FRESH_SPAN)
-    nearest = np.argsort(-closeness, kind="stable")[:NEAREST]
-    weights = np.exp(SHARPNESS * (closeness[nearest] - closeness[nearest].max(initial=-1)))
-    weights = weights * 0.5 ** (age[nearest] / HALF_LIFE)
-    total = float(weights.sum()) or 1.0
-    for index, weight in zip(nearest, weights, strict=True):
-        votes[names[index]] += float(weight) / total
-    for back, name in enumerate(reversed(names[-20:]), start=1):
-        votes[name] += LAST_WEIGHT * math.exp(-back / LAST_SPAN)
-    return sorted(votes, key=lambda name: -votes[name])
+def by_memory(named: list[Named], query: NDArray[np.float32]) -> list[str]:
+    """The ranking of the name panel."""
+    if not named:
+        return []
+    names = list(dict.fromkeys(item.name for item in named))
+    categories = [Category(number, name, "") for number, name in enumerate(names)]
+    ranked = suggestions.rank(
+        categories,
+        np.arange(len(named)),
+        np.array([names.index(item.name) for item in named]),
+        np.stack([item.vector for item in named]),
+        query,
+    )
+    return [suggestion.name for suggestion in ranked]
 
 
 METHODS = {"most frequent": by_frequency, "last used": by_last_use, "memory": by_memory}
 
 
-def simulate(names: list[str], similarity: NDArray[np.float32]) -> dict[str, tuple[float, float]]:
-    """Top-1 and top-5 rates per method; `similarity` is (n, n)."""
+def simulate(objects: list[Named]) -> dict[str, tuple[float, float]]:
+    """Top-1 and top-5 rates per method."""
     hits = {method: np.zeros(2) for method in METHODS}
-    for index, name in enumerate(names):
+    for index, item in enumerate(objects):
         for method, rank in METHODS.items():
-            ranked = rank(names[:index], similarity[index, :index])
-            hits[method] += [name in ranked[:1], name in ranked[:5]]
-    return {k: (float(v[0] / len(names)), float(v[1] / len(names))) for k, v in hits.items()}
+            ranked = rank(objects[:index], item.vector)
+            hits[method] += [item.name in ranked[:1], item.name in ranked[:5]]
+    return {k: (float(v[0] / len(objects)), float(v[1] / len(objects))) for k, v in hits.items()}
 
 
 def main() -> None:
@@ -135,11 +126,9 @@ def main() -> None:
     args = parser.parse_args()
     rng = np.random.default_rng(0) if args.shuffle else None
     objects, times = read_objects(args.data, args.min_area, rng)
-    vectors = np.stack([item.vector for item in objects])
-    names = [item.name for item in objects]
-    print(f"{len(names)} objects, {len(set(names))} names\n")
+    print(f"{len(objects)} objects, {len({item.name for item in objects})} names\n")
     print("| ranking | top-1 | top-5 |\n|---|---|---|")
-    for method, (top1, top5) in simulate(names, vectors @ vectors.T).items():
+    for method, (top1, top5) in simulate(objects).items():
         print(f"| {method} | {top1:.3f} | {top5:.3f} |")
     p50, p95 = np.percentile(times, [50, 95])
     print(f"\ndescribe: median {p50:.2f} ms, p95 {p95:.2f} ms")
