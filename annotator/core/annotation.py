@@ -60,7 +60,8 @@ class Annotation:
         hidden: not drawn, until shown again.
         locked: cannot be selected on the canvas, moved or deleted.
         polygons: rings x0, y0, x1, y1 … that rasterise to exactly `shape` (drawn by hand or kept
-            from a file), or None. Whoever replaces `shape` drops them.
+            from a file), () for a mask that a file gave as RLE and gets back as RLE, or None.
+            Whoever replaces `shape` drops them.
         attributes: the user's own keys with text, number or truth values.
         extra: keys of an imported file this program does not know; written back as they came.
     """

@@ -169,8 +169,8 @@ def test_an_untouched_file_comes_back_with_everything_in_it(rewrite):
         "licenses": [{"id": 4, "name": "CC", "url": "https://x"}],
         "videos": [{"id": 1}],
     }
-    content["images"] += [{"id": 9, "file_name": "a/empty.jpg", "width": 5, "height": 6,
-                           "license": 4, "coco_url": "https://y", "date_captured": "2013"}]  # fmt: skip
+    empty = {"id": 9, "file_name": "a/empty.jpg", "width": 5, "height": 6}
+    content["images"].append(empty | {"license": 4, "coco_url": "https://y", "date": "2013"})
     content["categories"][0] |= {"supercategory": "animal", "keypoints": ["nose"]}
     out = rewrite(content)
     own = out["info"].pop("annotator")
@@ -183,6 +183,12 @@ def test_an_untouched_file_comes_back_with_everything_in_it(rewrite):
     assert annotation.pop("bbox") == [bounds.x0, bounds.y0, bounds.width, bounds.height]
     del original["area"], original["bbox"]
     assert out == content
+
+
+def test_rle_of_a_file_stays_rle(rewrite):
+    mask = raster.from_polygons([[10, 10, 30, 10, 30, 25, 10, 25]], 60, 40)
+    out = rewrite(minimal(segmentation=mask.to_coco()))
+    assert out["annotations"][0]["segmentation"] == mask.to_coco()
 
 
 def test_our_own_file_does_not_change_by_reading_and_writing(tmp_path):

@@ -284,7 +284,7 @@ class _Reading:
                 self.images[number] = replace(image, width=mask.width, height=mask.height)
             elif (image.width, image.height) != (mask.width, mask.height):
                 raise Unusable("their mask has another size than the image")
-            return {"mask": mask.to_coco()}
+            return {"mask": mask.to_coco(), "polygons": []}
         if not isinstance(segmentation, list):
             raise Unusable("their segmentation is neither polygons nor RLE")
         if not image.width:

@@ -186,7 +186,7 @@ def _segmentation(annotation: Annotation, mask: Mask, width: int, height: int) -
     """Kept rings, exact rings, or compressed RLE."""
     # Readers rasterise polygons at the size of the image, but RLE says its own.
     fits = (width, height) in {(mask.width, mask.height), (0, 0)}
-    if annotation.is_crowd or not fits:
+    if annotation.is_crowd or annotation.polygons == () or not fits:
         return mask.to_coco()
     if annotation.polygons is not None:
         return [_short(ring) for ring in annotation.polygons]
