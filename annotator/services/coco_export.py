@@ -33,14 +33,13 @@ from annotator.core.files import (
     write_temporary,
 )
 from annotator.services.journal import (
-    KeepEntries,
-    Operation,
     load_categories,
     load_counter,
     load_header,
     load_images,
     record,
 )
+from annotator.services.operations import KeepEntries, Operation
 from annotator.services.store import DELAYS, Reader, explain_failure
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from annotator.core.errors import UserError
 from annotator.core.history import Change, difference
 from annotator.core.mask import Mask
 from annotator.core.palette import color_for
-from annotator.services import journal
+from annotator.services import journal, operations
 from annotator.services.coco_export import CocoExporter, CocoState, Listeners
 from annotator.services.journal import DamagedJournal
 from annotator.services.name_memory import NameMemory
@@ -205,7 +205,7 @@ class Document(QObject):
             ids = range(self._last_image + 1, self._last_image + 1 + len(new))
             self._last_image = ids[-1]
             self._records.update(zip(new, ids, strict=True))
-            self._put(journal.AddImages(ids, new, places))
+            self._put(operations.AddImages(ids, new, places))
         if first >= 0:
             self.images_changed.emit()
 
@@ -214,7 +214,7 @@ class Document(QObject):
         old = self.record(key)
         if (old.width, old.height, old.orientation) == (width, height, orientation):
             return
-        self._put(journal.WriteSize(old.id, width, height, orientation))
+        self._put(operations.WriteSize(old.id, width, height, orientation))
         self._set_record(replace(old, width=width, height=height, orientation=orientation))
         if old.count and old.width and (old.width, old.height) != (width, height):
             self.reported.emit(
@@ -229,7 +229,7 @@ class Document(QObject):
         """A person said that this image is finished, or not."""
         old = self.record(key)
         if old.reviewed != reviewed:
-            self._put(journal.WriteReviewed(old.id, reviewed))
+            self._put(operations.WriteReviewed(old.id, reviewed))
             self._set_record(replace(old, reviewed=reviewed))
 
     def _set_record(self, record: ImageRecord) -> None:
@@ -278,7 +278,7 @@ class Document(QObject):
         opened.done.append(journal.Step(step, text, False))
         opened.undone.clear()
         self._opened.hold(image, step, change)
-        self._put(journal.WriteEdit(image, step, text, change, annotations))
+        self._put(operations.WriteEdit(image, step, text, change, annotations))
         self._take_change(key, opened, change, annotations)
         return step
 
@@ -324,7 +324,7 @@ class Document(QObject):
         self._revive_categories(change)
         image = self._image_id(key)
         self._opened.hold(image, step.id)
-        self._put(journal.WriteMove(image, step.id, change, annotations, is_undone))
+        self._put(operations.WriteMove(image, step.id, change, annotations, is_undone))
         self._take_change(key, opened, change, annotations)
 
     def undo_text(self, key: str) -> str | None:
@@ -475,7 +475,7 @@ class Document(QObject):
         return category
 
     def _put_categories(self) -> None:
-        self._put(journal.WriteCategories(tuple(self._categories), tuple(self._removed)))
+        self._put(operations.WriteCategories(tuple(self._categories), tuple(self._removed)))
         self.categories_changed.emit()
 
     # --- Memory for names ---
@@ -500,7 +500,7 @@ class Document(QObject):
         vector = np.ascontiguousarray(vector, np.float32).ravel()
         memory = self._memory(space)
         memory.set(annotation_id, self._category_id_of(annotation_id), vector)
-        self._put(journal.WriteVector(annotation_id, space, vector.tobytes()))
+        self._put(operations.WriteVector(annotation_id, space, vector.tobytes()))
 
     def _memory(self, space: str) -> NameMemory:
         if space not in self._memories:
@@ -525,7 +525,7 @@ class Document(QObject):
         """Keep a small thing (a JSON value) with the project."""
         if name not in self._notes or self._notes[name] != value:
             self._notes[name] = value
-            self._put(journal.WriteNote(name, journal.text_of(value)))
+            self._put(operations.WriteNote(name, operations.text_of(value)))
 
     def announce(self, notice: UserError) -> None:
         """Tell people something a moment later, when whoever opened the document listens."""
@@ -560,7 +560,7 @@ class Document(QObject):
         self._closed = True
         if self._order.is_rearranged:
             places = [(place, self.record(key).id) for place, key in enumerate(self._order.keys)]
-            self._store.put(journal.ArrangeImages(places))
+            self._store.put(operations.ArrangeImages(places))
         self._store.flush(CLOSING)
         self._exporter.close()
         aside = rescue_path(self._place)
@@ -572,14 +572,14 @@ class Document(QObject):
 
     # --- Between the threads ---
 
-    def _put(self, operation: journal.Operation) -> None:
+    def _put(self, operation: operations.Operation) -> None:
         self._unsaved += operation.is_work
         self._unsaved_exported += operation.is_exported
         self._store.put(operation)
         if operation.is_work or operation.is_exported:
             self._refresh_save_state()
 
-    def _post_saved(self, batch: Sequence[journal.Operation], generation: int) -> None:
+    def _post_saved(self, batch: Sequence[operations.Operation], generation: int) -> None:
         if generation:
             self._exporter.follow()
         self._courier.post(lambda: self._take_saved(batch, generation))
@@ -587,16 +587,16 @@ class Document(QObject):
     def _post_error(self, name: str) -> Callable[[UserError | None], None]:
         return lambda error: self._courier.post(lambda: self._take_error(name, error))
 
-    def _take_saved(self, batch: Sequence[journal.Operation], generation: int) -> None:
+    def _take_saved(self, batch: Sequence[operations.Operation], generation: int) -> None:
         self._generation = max(self._generation, generation)
         for operation in batch:
             self._unsaved -= operation.is_work
             self._unsaved_exported -= operation.is_exported
-            if isinstance(operation, (journal.WriteEdit, journal.WriteMove)):
+            if isinstance(operation, (operations.WriteEdit, operations.WriteMove)):
                 self._opened.release(operation.image, operation.step)
         self._refresh_save_state()
         for operation in batch:
-            if isinstance(operation, journal.WriteEdit):
+            if isinstance(operation, operations.WriteEdit):
                 self.edit_saved.emit(operation.step)
 
     def _take_written(self, generation: int) -> None:

@@ -14,11 +14,12 @@ from PySide6.QtCore import QLockFile
 
 from annotator.core.errors import UserError
 from annotator.core.files import fingerprint, free_name, time_stamp
-from annotator.services import journal
+from annotator.services import journal, operations
 from annotator.services.coco_export import CocoState, is_foreign, load_state, save_state
 from annotator.services.document import Document
 from annotator.services.importing import Resolver, describe_problems
-from annotator.services.journal import DamagedJournal, Operation
+from annotator.services.journal import DamagedJournal
+from annotator.services.operations import Operation
 from annotator.services.project_folder import COCO, Place, find_place, lock_project
 from annotator.services.store import explain_failure
 
@@ -117,7 +118,7 @@ def _start(
     if dataset is None:
         dataset = Dataset(header=new_header(place.folder.name, time.strftime("%Y-%m-%d")))
     save_state(place.coco_state, state)
-    journal.write_dataset(db, dataset)
+    operations.write_dataset(db, dataset)
     return state
 
 

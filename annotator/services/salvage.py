@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from annotator.core.codec import annotation_from_json, category_from_json
 from annotator.core.errors import UserError
 from annotator.core.files import from_json
-from annotator.services import journal
+from annotator.services import journal, operations
 
 if TYPE_CHECKING:
     from annotator.core.formats.coco.dataset import Dataset
@@ -152,7 +152,7 @@ def _repair(db: sqlite3.Connection, coco: Dataset | None) -> None:
     known = {row[0] for row in db.execute("SELECT id FROM categories")}
     for (category,) in db.execute("SELECT DISTINCT category FROM annotations").fetchall():
         if category is not None and category not in known:
-            value = journal.text_of(
+            value = operations.text_of(
                 {"id": category, "name": f"class {category}", "color": "#E69F00"}
             )
             db.execute("INSERT INTO categories VALUES(?, ?, 0, ?)", (category, category, value))
@@ -160,28 +160,28 @@ def _repair(db: sqlite3.Connection, coco: Dataset | None) -> None:
     for (packed,) in db.execute("SELECT change FROM steps"):
         change = journal.unpack_change(packed)
         newest = max([newest, *(a.id for _, a in (*change.before, *change.after))])
-    journal.raise_counter(db, "annotation", newest)
+    operations.raise_counter(db, "annotation", newest)
     for name, table in (("image", "images"), ("category", "categories"), ("step", "steps")):
         highest = db.execute(f"SELECT max(id) FROM {table}").fetchone()[0] or 0
-        journal.raise_counter(db, name, highest)
+        operations.raise_counter(db, name, highest)
     from annotator.core.formats.coco.dataset import UNNAMED_ID
 
     if not journal.load_counter(db, "unnamed"):
-        journal.raise_counter(db, "unnamed", coco.unnamed_id if coco else UNNAMED_ID)
-    journal.count_generation(db)
+        operations.raise_counter(db, "unnamed", coco.unnamed_id if coco else UNNAMED_ID)
+    operations.count_generation(db)
     db.execute("COMMIT")
 
 
 def _fill(db: sqlite3.Connection, coco: Dataset) -> None:
     """Rows that the journal lost and the COCO file still has."""
     for place, image in enumerate(coco.images):
-        journal.insert_image(db, image, place)
+        operations.insert_image(db, image, place)
     for place, category in enumerate(coco.categories):
-        journal.insert_category(db, category, place)
+        operations.insert_category(db, category, place)
     keys = dict(db.execute("SELECT id, key FROM images").fetchall())
     same = {image.id for image in coco.images if keys.get(image.id) == image.key}
     for place, entry in enumerate(coco.entries):
         if entry.image_id in same:
-            journal.insert_entry(db, entry, place)
+            operations.insert_entry(db, entry, place)
     if not db.execute("SELECT 1 FROM header").fetchone():
-        journal.write_header(db, coco.header)
+        operations.write_header(db, coco.header)

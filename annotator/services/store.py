@@ -18,7 +18,8 @@ from PySide6.QtCore import QObject, Qt, Signal, Slot
 
 from annotator.core.errors import UserError
 from annotator.core.files import explain, time_stamp
-from annotator.services.journal import Operation, connect, count_generation
+from annotator.services.journal import connect
+from annotator.services.operations import Operation, count_generation
 
 BATCH = 1024
 """Operations in one transaction at most."""

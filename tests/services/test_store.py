@@ -19,7 +19,8 @@ from annotator.core.errors import UserError
 from annotator.services import coco_export
 from annotator.services import document as document_module
 from annotator.services.document import Document
-from annotator.services.journal import WriteNote, load_notes, open_journal
+from annotator.services.journal import load_notes, open_journal
+from annotator.services.operations import WriteNote
 from annotator.services.store import Store
 
 SQUARE = np.zeros((40, 60), bool)
