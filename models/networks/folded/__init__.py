@@ -1,0 +1,15 @@
+"""The folded mask decoder: the same function as SAM's decoder with less than half the work."""
+
+from models.networks.folded.decoder import Cells, ImageSide, Trunk, fold
+from models.networks.folded.export import FORMAT, export_folded, export_module, export_plain
+
+__all__ = [
+    "FORMAT",
+    "Cells",
+    "ImageSide",
+    "Trunk",
+    "export_folded",
+    "export_module",
+    "export_plain",
+    "fold",
+]
