@@ -26,7 +26,7 @@ from PySide6.QtWidgets import QToolTip, QWidget
 from annotator.ui import canvas_hits as hits
 from annotator.ui import canvas_view as views
 from annotator.ui import items
-from annotator.ui.canvas_image import SCROLL, ImageView
+from annotator.ui.canvas_image import SCROLL, ImageView, spot
 from annotator.ui.canvas_layers import MaskLayer
 from annotator.ui.canvas_overlay import CandidateItems, Overlay
 from annotator.ui.canvas_preview import Previewer
@@ -498,14 +498,20 @@ class Canvas(ImageView):
 
     def _press(self, event: QMouseEvent, kind: str) -> None:
         self._commit_nudge()
-        self.follow_pointer(event.position())
+        self.follow_pointer(spot(event))
         button = event.button()
         left = button == Qt.MouseButton.LeftButton
         if button == Qt.MouseButton.MiddleButton or (left and self._space_down):
             self.start_panning(event)
             self._space_used = self._space_used or self._space_down
             self._show_cursor()
-        elif button in _BUTTONS and not self._button and self._ready:
+        elif button in _BUTTONS and self._ready:
+            if _BUTTONS[button] == self._button and self._gesture is not None:
+                # Its release went elsewhere (a window that opened, say).
+                self._send(self._event("release", event))
+            elif self._button and self._gesture is not None:
+                event.accept()
+                return
             self._button = _BUTTONS[button]
             self._send(self._event(kind, event))
         event.accept()
@@ -517,7 +523,7 @@ class Canvas(ImageView):
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         """Pan, go on with the gesture, or show what is under the pointer."""
         super().mouseMoveEvent(event)
-        self.follow_pointer(event.position())
+        self.follow_pointer(spot(event))
         if self._panning is not None:
             return
         if self._gesture is not None:
@@ -537,7 +543,7 @@ class Canvas(ImageView):
         event.accept()
 
     def _event(self, kind: str, event: QMouseEvent) -> GestureEvent:
-        at, held = event.position(), event.modifiers()
+        at, held = spot(event), event.modifiers()
         where = self.to_image(at)
         return GestureEvent(
             kind,

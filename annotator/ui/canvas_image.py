@@ -24,6 +24,7 @@ from PySide6.QtGui import (
     QPalette,
     QPen,
     QResizeEvent,
+    QSinglePointEvent,
     QWheelEvent,
 )
 from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QWidget
@@ -39,6 +40,13 @@ if TYPE_CHECKING:
 FRAME_MS = 16
 SCROLL = 64
 """Viewport pixels per arrow key or wheel notch."""
+
+
+def spot(event: QSinglePointEvent) -> QPointF:
+    """Where in the viewport an event happened: a mouse names a pixel, meant is its middle."""
+    at = event.position()
+    whole = QPointF(at.toPoint())
+    return whole + QPointF(0.5, 0.5) if at == whole else at
 
 
 class ImageView(QAbstractScrollArea):
@@ -275,22 +283,25 @@ class ImageView(QAbstractScrollArea):
     def paintEvent(self, _event: QPaintEvent) -> None:
         """The image, or a message; then what lies over it."""
         self._sync_size()
-        painter = QPainter(self.viewport())
-        if self.has_image:
-            self._image.show(self._view, QSize(*self._device_size()))
-            painter.save()
-            painter.scale(1 / self._scale, 1 / self._scale)
-            self._image.paint(painter)
-            painter.restore()
-            painter.save()
-            self.paint_over(painter, self.frame())
-            painter.restore()
-        else:
-            self._paint_empty(painter)
-        if self.hasFocus():
-            painter.setPen(QPen(self.palette().color(QPalette.ColorRole.Highlight), 1))
-            painter.drawRect(self.viewport().rect().adjusted(0, 0, -1, -1))
-        painter.end()
+        # `with`: a painter that outlives its paint event through a traceback would crash.
+        with QPainter(self.viewport()) as painter:
+            if self.has_image:
+                self._paint_image(painter)
+            else:
+                self._paint_empty(painter)
+            if self.hasFocus():
+                painter.setPen(QPen(self.palette().color(QPalette.ColorRole.Highlight), 1))
+                painter.drawRect(self.viewport().rect().adjusted(0, 0, -1, -1))
+
+    def _paint_image(self, painter: QPainter) -> None:
+        self._image.show(self._view, QSize(*self._device_size()))
+        painter.save()
+        painter.scale(1 / self._scale, 1 / self._scale)
+        self._image.paint(painter)
+        painter.restore()
+        painter.save()
+        self.paint_over(painter, self.frame())
+        painter.restore()
 
     def _paint_empty(self, painter: QPainter) -> None:
         area = self.viewport().rect()
@@ -353,14 +364,14 @@ class ImageView(QAbstractScrollArea):
 
     def start_panning(self, event: QMouseEvent) -> None:
         """Let the image follow the pointer until the button is released."""
-        self._panning = event.position()
+        self._panning = spot(event)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         """Pan."""
         if self._panning is not None:
-            delta = event.position() - self._panning
+            delta = spot(event) - self._panning
             self.pan(delta.x(), delta.y())
-            self._panning = event.position()
+            self._panning = spot(event)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         """End panning."""
@@ -371,7 +382,7 @@ class ImageView(QAbstractScrollArea):
         """Pinching."""
         if isinstance(event, QNativeGestureEvent):
             if event.gestureType() == Qt.NativeGestureType.ZoomNativeGesture:
-                self._zoom_to(self._view.zoom * (1 + event.value()), event.position())
+                self._zoom_to(self._view.zoom * (1 + event.value()), spot(event))
             return True
         return super().viewportEvent(event)
 
@@ -386,7 +397,7 @@ class ImageView(QAbstractScrollArea):
         elif zooms or held & Qt.KeyboardModifier.ControlModifier:
             turn = angle.y() / 360 if pixels.isNull() else pixels.y() / 240
             if turn:
-                self._zoom_to(self._view.zoom * 2**turn, event.position())
+                self._zoom_to(self._view.zoom * 2**turn, spot(event))
         elif not pixels.isNull():
             self.pan(pixels.x(), pixels.y())
         else:

@@ -136,13 +136,12 @@ class ImageLayer(_Layer):
         painter.drawPixmap(0, 0, self._picture)
 
     def _refresh(self) -> None:
-        onto = QPainter(self._picture)
         image = self.image_rect()
-        for rect in _rects(self._missing.subtracted(image)):
-            onto.fillRect(rect, self._around)
-        for rect in _rects(self._missing.intersected(image)):
-            self._refresh_rect(onto, rect)
-        onto.end()
+        with QPainter(self._picture) as onto:
+            for rect in _rects(self._missing.subtracted(image)):
+                onto.fillRect(rect, self._around)
+            for rect in _rects(self._missing.intersected(image)):
+                self._refresh_rect(onto, rect)
         self._missing = QRegion()
 
     def _refresh_rect(self, onto: QPainter, rect: QRect) -> None:
@@ -177,6 +176,11 @@ class MaskLayer(_Layer):
         self._visible = QRect()
         self._old = QPixmap()
         self._old_view = View()
+
+    @property
+    def pending(self) -> bool:
+        """Whether parts wait to be redrawn; never without objects."""
+        return bool(self._items) and super().pending
 
     @property
     def items(self) -> tuple[AnnotationItem, ...]:
@@ -263,11 +267,10 @@ class MaskLayer(_Layer):
         # What was scrolled in is a smeared copy of the border until it is drawn.
         whole = self._picture.rect()
         fresh = QRegion(whole).subtracted(QRegion(whole.translated(dx, dy)))
-        onto = QPainter(self._picture)
-        onto.setCompositionMode(QPainter.CompositionMode.CompositionMode_Clear)
-        for rect in _rects(fresh):
-            onto.fillRect(rect, Qt.GlobalColor.transparent)
-        onto.end()
+        with QPainter(self._picture) as onto:
+            onto.setCompositionMode(QPainter.CompositionMode.CompositionMode_Clear)
+            for rect in _rects(fresh):
+                onto.fillRect(rect, Qt.GlobalColor.transparent)
 
     def paint(self, painter: QPainter) -> bool:
         """Refresh for about `BUDGET`, then draw; True when tiles are still missing."""
@@ -296,16 +299,23 @@ class MaskLayer(_Layer):
 
     def _refresh(self) -> None:
         end = time.perf_counter() + BUDGET
-        onto = QPainter(self._picture)
         view = self._view
-        self._dense = len(self._seen(self._area(self._picture.rect()), 1.0)) > CROWD
-        onto.setTransform(QTransform(view.zoom, 0, 0, view.zoom, -view.left, -view.top))
-        while self.pending and time.perf_counter() < end:
-            tile = self._next_tile()
-            if not self._refresh_tile(onto, tile, end):
-                break
-            self._missing = self._missing.subtracted(tile)
-        onto.end()
+        self._count_crowd()
+        with QPainter(self._picture) as onto:
+            onto.setTransform(QTransform(view.zoom, 0, 0, view.zoom, -view.left, -view.top))
+            while self.pending and time.perf_counter() < end:
+                tile = self._next_tile()
+                if not self._refresh_tile(onto, tile, end):
+                    break
+                self._missing = self._missing.subtracted(tile)
+
+    def _count_crowd(self) -> None:
+        """Choose between full and thin outlines; not to and fro at the limit."""
+        count = len(self._seen(self._area(self._picture.rect()), 1.0))
+        dense = count > (CROWD * 3 // 4 if self._dense else CROWD)
+        if dense != self._dense:
+            self._dense = dense
+            self.invalidate()
 
     def _next_tile(self) -> QRect:
         """What is seen comes first."""

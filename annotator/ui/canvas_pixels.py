@@ -208,19 +208,23 @@ def _smooth(level: Level, view: View, x: int, y: int, width: int, height: int) -
     x0, skip_x, end_x = _cut(x + view.left, width, level.sx / view.zoom, w)
     y0, skip_y, end_y = _cut(y + view.top, height, level.sy / view.zoom, h)
     piece = np.ascontiguousarray(level.pixels[y0:end_y, x0:end_x])
+    fx, fy = view.zoom / level.sx, view.zoom / level.sy
+    if round(piece.shape[1] * fx) <= skip_x or round(piece.shape[0] * fy) <= skip_y:
+        # The last device pixel lies beyond the middle of the last level pixel.
+        piece = _extended(piece, math.ceil(1 / fy) + 1, math.ceil(1 / fx) + 1)
     # Not warpAffine: it takes three times as long.
-    shown = cv2.resize(
-        piece,
-        (0, 0),
-        fx=view.zoom / level.sx,
-        fy=view.zoom / level.sy,
-        interpolation=cv2.INTER_LINEAR,
-    )
+    shown = cv2.resize(piece, (0, 0), fx=fx, fy=fy, interpolation=cv2.INTER_LINEAR)
     shown = shown[skip_y : skip_y + height, skip_x : skip_x + width]
     missing = (height - shown.shape[0], width - shown.shape[1])
     if any(missing):
-        shown = np.pad(shown, ((0, missing[0]), (0, missing[1]), (0, 0)), "edge")
+        shown = _extended(np.ascontiguousarray(shown, np.uint8), *missing)
     return shown.astype(np.uint8, copy=False)
+
+
+def _extended(pixels: Pixels, rows: int, columns: int) -> Pixels:
+    """The last row and column repeated."""
+    wider = cv2.copyMakeBorder(pixels, 0, rows, 0, columns, cv2.BORDER_REPLICATE)
+    return wider.astype(np.uint8, copy=False)
 
 
 def _cut(first: int, count: int, step: float, size: int) -> tuple[int, int, int]:
