@@ -11,6 +11,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
@@ -20,12 +21,13 @@ log = logging.getLogger(__name__)
 Failed = Callable[[Exception], None]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Task:
     slot: str
     work: Callable[[], Any]
     done: Callable[[Any], None]
     failed: Failed
+    is_cancelled: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -35,7 +37,14 @@ class _Stream:
     step: Callable[[Any], None]
     done: Callable[[], None]
     failed: Failed
+    is_cancelled: bool = False
     iterator: Iterator[Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Report:
+    job: _Task | _Stream
+    call: Callable[[], None]
 
 
 class TaskQueue(QObject):
@@ -43,7 +52,8 @@ class TaskQueue(QObject):
 
     Foreground tasks (`submit`) come first, newest request per slot only: a waiting task of the
     same slot is replaced and its callbacks are never called. Background streams (`stream`) advance
-    one step at a time whenever nothing else waits, so a foreground task waits for at most one step.
+    one step at a time whenever nothing else waits, so a foreground task waits for at most one step;
+    a stream pauses until its last step was delivered, so a fast one cannot flood the event loop.
 
     Args:
         name: names the thread.
@@ -51,6 +61,7 @@ class TaskQueue(QObject):
     """
 
     busy_changed = Signal(bool)
+    _busy_seen = Signal(bool)
     _delivered = Signal(object)
 
     def __init__(self, name: str, parent: QObject | None = None) -> None:
@@ -58,10 +69,12 @@ class TaskQueue(QObject):
         self._tasks: OrderedDict[str, _Task] = OrderedDict()
         self._streams: OrderedDict[str, _Stream] = OrderedDict()
         self._running: _Task | _Stream | None = None
-        self._cancelled = False
+        self._undelivered: list[_Task | _Stream] = []
         self._closing = False
+        self._busy = False
         self._state = threading.Condition()
         self._delivered.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
+        self._busy_seen.connect(self.busy_changed, Qt.ConnectionType.QueuedConnection)
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -93,15 +106,16 @@ class TaskQueue(QObject):
             self._state.notify()
 
     def cancel(self, slot: str) -> None:
-        """Forget the work of a slot; what runs now ends, but nobody hears of it."""
+        """Forget the work of a slot; what runs now ends, but from now on nobody hears of it."""
         with self._state:
             self._cancel(slot)
 
     def _cancel(self, slot: str) -> None:
         self._tasks.pop(slot, None)
         self._streams.pop(slot, None)
-        if self._running is not None and self._running.slot == slot:
-            self._cancelled = True
+        for job in (self._running, *self._undelivered):
+            if job is not None and job.slot == slot:
+                job.is_cancelled = True
 
     def close(self) -> None:
         """Drop what waits, let what runs end, and wait for the thread."""
@@ -109,63 +123,65 @@ class TaskQueue(QObject):
             self._closing = True
             self._tasks.clear()
             self._streams.clear()
-            self._cancelled = True
             self._state.notify()
         self._thread.join()
 
     def _next(self) -> _Task | _Stream | None:
         with self._state:
-            while not (self._tasks or self._streams or self._closing):
-                self._emit_busy(False)
+            while (job := self._ready()) is None and not self._closing:
+                self._set_busy(bool(self._streams))
                 self._state.wait()
             if self._closing:
                 return None
-            if self._tasks:
-                _, self._running = self._tasks.popitem(last=False)
-            else:
-                self._running = next(iter(self._streams.values()))
-            self._cancelled = False
-            return self._running
+            self._set_busy(True)
+            self._running = job
+            return job
 
-    def _emit_busy(self, busy: bool) -> None:
-        if not self._closing:
-            self._delivered.emit(lambda: self.busy_changed.emit(busy))
+    def _ready(self) -> _Task | _Stream | None:
+        if self._tasks:
+            return self._tasks.popitem(last=False)[1]
+        waiting = (s for s in self._streams.values() if s not in self._undelivered)
+        return next(waiting, None)
+
+    def _set_busy(self, busy: bool) -> None:
+        if busy != self._busy:
+            self._busy = busy
+            self._busy_seen.emit(busy)
 
     def _run(self) -> None:
         while (job := self._next()) is not None:
-            self._emit_busy(True)
-            report: Callable[[], None] | None
             try:
-                report = self._advance(job)
+                call = self._advance(job)
             except Exception as error:  # noqa: BLE001 - the one place that hands bugs to the GUI
-                with self._state:
-                    self._streams.pop(job.slot, None) if isinstance(job, _Stream) else None
-                failure, failed = error, job.failed
-
-                def report(failed: Failed = failed, failure: Exception = failure) -> None:
-                    failed(failure)
-
+                self._forget(job)
+                call = partial(job.failed, error)
             with self._state:
-                wanted = not self._cancelled and not self._closing
                 self._running = None
-            if wanted and report is not None:
-                self._delivered.emit(report)
+                self._undelivered.append(job)
+            self._delivered.emit(_Report(job, call))
 
-    def _advance(self, job: _Task | _Stream) -> Callable[[], None] | None:
+    def _advance(self, job: _Task | _Stream) -> Callable[[], None]:
         if isinstance(job, _Task):
-            result = job.work()
-            return lambda: job.done(result)
+            return partial(job.done, job.work())
         if job.iterator is None:
             job.iterator = job.start()
         try:
-            value = next(job.iterator)
+            return partial(job.step, next(job.iterator))
         except StopIteration:
-            with self._state:
-                if self._streams.get(job.slot) is job:
-                    del self._streams[job.slot]
+            self._forget(job)
             return job.done
-        return lambda: job.step(value)
+
+    def _forget(self, job: _Task | _Stream) -> None:
+        with self._state:
+            if self._streams.get(job.slot) is job:
+                del self._streams[job.slot]
 
     @Slot(object)
-    def _deliver(self, report: Callable[[], None]) -> None:
-        report()
+    def _deliver(self, report: _Report) -> None:
+        try:
+            if not report.job.is_cancelled and not self._closing:
+                report.call()
+        finally:
+            with self._state:
+                self._undelivered.remove(report.job)
+                self._state.notify()

@@ -11,6 +11,7 @@ from PySide6.QtCore import QCoreApplication, QObject, Signal
 
 from annotator.core.annotation import Annotation, Annotations, Origin, Source
 from annotator.core.errors import UserError
+from annotator.core.paths import is_image_name
 from annotator.core.prompting import PromptDraft
 from annotator.services.assistant import Answer, Assistant, Finished, Picture
 from annotator.services.document import Document
@@ -194,7 +195,7 @@ class Workspace(QObject):
         if path.suffix.lower() == ".json":
             self.import_coco(path)
             return
-        if path.suffix.lower() not in _image_extensions():
+        if not is_image_name(path.name):
             raise UserError(
                 f"“{path.name}” is not an image this program reads.",
                 "Choose a folder of JPEG, PNG, BMP, TIFF or WebP images.",
@@ -334,6 +335,8 @@ class Workspace(QObject):
         self._image = image
         self._document.set_size(image.key, image.width, image.height, image.orientation)
         self.image_ready.emit(image)
+        if image.complete and image.note:
+            self.noticed.emit(image.note)
         if (picture := self._picture()) is not None:
             self.assistant.prepare(picture)
             self._ask()
@@ -843,9 +846,3 @@ class Workspace(QObject):
             if (picture := self._picture()) is not None:
                 self.assistant.prepare(picture)
                 self._ask()
-
-
-def _image_extensions() -> frozenset[str]:
-    from annotator.core.images import EXTENSIONS
-
-    return frozenset(EXTENSIONS)

@@ -71,6 +71,36 @@ def test_a_cancelled_slot_is_silent_even_when_its_work_is_running(
     assert answers == ["wanted"]
 
 
+def test_an_answer_on_its_way_is_silent_once_its_slot_is_cancelled(
+    qtbot: QtBot, queue: TaskQueue
+) -> None:
+    finished, answers = threading.Event(), []
+    queue.submit("a", lambda: "unwanted", answers.append, never)
+    queue.submit("b", finished.set, lambda _: None, never)
+    assert finished.wait(5)  # the answer of "a" is in the event queue now
+    queue.cancel("a")
+    queue.submit("a", lambda: "wanted", answers.append, never)
+    qtbot.waitUntil(lambda: bool(answers))
+    assert answers == ["wanted"]
+
+
+def test_a_fast_stream_waits_for_the_event_loop(qtbot: QtBot, queue: TaskQueue) -> None:
+    made, seen = [], []
+
+    def steps() -> Iterator[int]:
+        for number in range(50):
+            made.append(number)
+            yield number
+
+    def look(number: int) -> None:
+        seen.append(len(made) - number)
+
+    ended: list[bool] = []
+    queue.stream("s", steps, look, lambda: ended.append(True), never)
+    qtbot.waitUntil(lambda: bool(ended))
+    assert seen == [1] * 50
+
+
 def test_a_foreground_task_waits_for_at_most_one_step_of_a_stream(
     qtbot: QtBot, queue: TaskQueue
 ) -> None:
@@ -86,7 +116,7 @@ def test_a_foreground_task_waits_for_at_most_one_step_of_a_stream(
 
     ended: list[bool] = []
     queue.stream("s", steps, order.append, lambda: ended.append(True), never)
-    assert reached.wait(5)
+    qtbot.waitUntil(reached.is_set)
     queue.submit("a", lambda: "task", order.append, never)
     go_on.set()
     qtbot.waitUntil(lambda: bool(ended))
