@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from annotator import cli
+from annotator import cli, commands
 
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QApplication
@@ -25,12 +25,15 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: the command line without the program's name; None for the real one.
 
     Returns:
-        The exit code: 0 after a normal end, 1 when the offscreen session failed.
+        The exit code: 0 after a normal end, 1 when the offscreen session or a command failed.
 
     Raises:
         SystemExit: after --help and --version (0) and for bad arguments (2).
     """
-    options = cli.parse(sys.argv[1:] if arguments is None else arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if commands.is_command(arguments):
+        return commands.run(arguments)
+    options = cli.parse(arguments)
     results = _results_folder(options)
     if results is not None:
         os.environ["QT_QPA_PLATFORM"] = "offscreen"

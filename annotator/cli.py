@@ -6,7 +6,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from annotator import __version__
+from annotator import __version__, commands
 
 DESCRIPTION = "Click objects, get exact masks and ranked names, keep them as COCO."
 
@@ -34,7 +34,12 @@ def parse(arguments: list[str]) -> Options:
     Raises:
         SystemExit: code 0 after --help and --version, 2 with a message for bad arguments.
     """
-    parser = argparse.ArgumentParser(prog="annotator", description=DESCRIPTION)
+    parser = argparse.ArgumentParser(
+        prog="annotator",
+        description=DESCRIPTION,
+        epilog=commands.summary(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument(
         "path",
         nargs="?",

@@ -1,0 +1,41 @@
+"""Commands of the command line that open no window: `annotator models …`.
+
+A command is a module with `run(arguments) -> exit code`; it is imported only when it is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+COMMANDS: Mapping[str, str] = MappingProxyType(
+    {"models": "list, download, check, import and remove the files of models"}
+)
+"""What comes first on the command line, and what it does; `name` is the module of the same name."""
+
+
+def is_command(arguments: Sequence[str]) -> bool:
+    """Whether a command line asks for a command instead of the window."""
+    return bool(arguments) and arguments[0] in COMMANDS
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command a command line begins with.
+
+    Returns:
+        The exit code: 0 when all went well, 1 when something failed.
+
+    Raises:
+        SystemExit: after --help (0) and for bad arguments (2).
+    """
+    module = importlib.import_module(f"annotator.commands.{arguments[0]}")
+    code: int = module.run(list(arguments[1:]))
+    return code
+
+
+def summary() -> str:
+    """The commands, for the help of the program."""
+    lines = [f"  annotator {name} --help    {text}" for name, text in COMMANDS.items()]
+    hint = "A folder with the name of a command is opened with, for example, annotator ./models."
+    return "\n".join(["commands:", *lines, "", hint])
