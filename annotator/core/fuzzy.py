@@ -53,7 +53,8 @@ def complete(query: str, names: Sequence[str], limit: int) -> list[Completion]:
         if (hit := _contained(wanted, name.text)) is not None
         for key, spans in (hit,)
     ]
-    found.sort(key=lambda entry: (entry[0], len(folded[entry[1]].text), entry[1]))
+    # The very spelling wins: ")O" is not "other", though both begin with an o.
+    found.sort(key=lambda e: (names[e[1]] != query, e[0], len(folded[e[1]].text), e[1]))
     literal = [(index, spans, True) for _, index, spans in found[:limit]]
     if len(literal) < limit:
         taken = {index for _, index, _ in found}
