@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import coo_matrix, csr_matrix, diags_array
-from scipy.sparse.csgraph import dijkstra
-from scipy.sparse.linalg import SuperLU, splu
+
+from models.basic.neighbours import Neighbours, make_neighbours, random_walk, shortest_paths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,9 +57,10 @@ class Scene:
         far_fine: (n, n) narrow colour affinity of a wider neighbourhood.
         far_coarse: (n, n) wide colour affinity of a wider neighbourhood.
         near: (n, n) spatial affinity.
-        walks: factorised random-walk systems by reach, see `_random_walk`.
-        path: sparse (n, n) lengths of steps across boundaries.
-        steep: sparse (n, n), the same to a high power: approximates the weakest barrier.
+        neighbours: which superpixels touch, up to k each.
+        path: (k, n) lengths of steps across boundaries.
+        steep: (k, n) the same to a high power: approximates the weakest barrier.
+        bonds: (k, n) how easily a random walk crosses the boundaries.
     """
 
     graph: Graph
@@ -75,9 +75,10 @@ class Scene:
     far_fine: Floats
     far_coarse: Floats
     near: Floats
-    walks: dict[int, SuperLU]
-    path: csr_matrix
-    steep: csr_matrix
+    neighbours: Neighbours
+    path: NDArray[np.float32]
+    steep: NDArray[np.float32]
+    bonds: NDArray[np.float64]
 
 
 def make_scene(graph: Graph, box: Box, width: int, height: int) -> Scene:
@@ -95,7 +96,8 @@ def make_scene(graph: Graph, box: Box, width: int, height: int) -> Scene:
     colour_distance, distance = _squared_distances(look), _squared_distances(place)
     fine, coarse = _gaussian(colour_distance, FINE), _gaussian(colour_distance, COARSE)
     near, far = _gaussian(distance, NEAR), _gaussian(distance, FAR)
-    path, steep = _neighbour_matrices(graph, place)
+    neighbours = make_neighbours(graph.edges, len(graph.area))
+    path, steep, bonds = _edge_values(graph, place)
     return Scene(
         graph=graph,
         u=u,
@@ -109,9 +111,10 @@ def make_scene(graph: Graph, box: Box, width: int, height: int) -> Scene:
         far_fine=fine * far,
         far_coarse=coarse * far,
         near=near,
-        walks=_walks(graph),
-        path=path,
-        steep=steep,
+        neighbours=neighbours,
+        path=neighbours.spread(path, np.inf).astype(np.float32),
+        steep=neighbours.spread(steep, np.inf).astype(np.float32),
+        bonds=neighbours.spread(bonds, 0),
     )
 
 
@@ -132,18 +135,13 @@ def _gaussian(squared: Floats, bandwidth: float) -> Floats:
     return np.asarray(np.exp(squared * np.float32(-0.5 / bandwidth**2)), np.float32)
 
 
-def _neighbour_matrices(graph: Graph, place: Floats) -> tuple[csr_matrix, csr_matrix]:
-    """The two kinds of step length between neighbours (see `Scene`)."""
-    n = len(graph.area)
+def _edge_values(graph: Graph, place: Floats) -> tuple[Floats, Floats, Floats]:
+    """(m,) the two kinds of step length between neighbours, and the bonds (see `Scene`)."""
     one, two = graph.edges.T
     barrier = _barriers(graph)
     step = np.sqrt(((place[one] - place[two]) ** 2).sum(1)) / np.float32(0.14)
-    both = np.concatenate([one, two]), np.concatenate([two, one])
-
-    def symmetric(values: Floats) -> csr_matrix:
-        return coo_matrix((np.tile(values, 2), both), shape=(n, n)).tocsr()
-
-    return symmetric((barrier + 0.05) * (step + 0.007)), symmetric(barrier**3 + 1e-3)
+    path = (barrier + 0.05) * (step + 0.007)
+    return path, barrier**3 + 1e-3, np.exp(-1.5 * barrier) * graph.length
 
 
 def _barriers(graph: Graph) -> Floats:
@@ -152,23 +150,11 @@ def _barriers(graph: Graph) -> Floats:
     return np.asarray(graph.strength / mean, np.float32)
 
 
-def _walks(graph: Graph) -> dict[int, SuperLU]:
-    """The systems (A + reach L) x = A p of the random walks, A the areas, L the graph Laplacian."""
-    n = len(graph.area)
-    one, two = graph.edges.T
-    bond = np.exp(-1.5 * _barriers(graph)) * graph.length
-    both = np.concatenate([one, two]), np.concatenate([two, one])
-    weights = coo_matrix((np.tile(bond, 2), both), shape=(n, n)).tocsc()
-    laplacian = diags_array(np.asarray(weights.sum(0)).ravel()) - weights
-    return {reach: splu((diags_array(graph.area) + reach * laplacian).tocsc()) for reach in REACHES}
-
-
-def distance_from(steps: csr_matrix, seeds: NDArray[np.bool_]) -> Floats:
-    """(n,) shortest path from the nearest seed; a constant where nothing can be reached."""
+def distance_from(scene: Scene, steps: Floats, seeds: NDArray[np.bool_]) -> Floats:
+    """(n,) shortest path from the nearest seed; a constant without seeds."""
     if not seeds.any():
         return np.full(len(seeds), 3, np.float32)
-    found = dijkstra(steps, directed=False, indices=np.flatnonzero(seeds), min_only=True)
-    return np.minimum(found, 50).astype(np.float32)
+    return np.minimum(shortest_paths(scene.neighbours, steps, seeds), np.float32(50))
 
 
 def _log_ratio(affinity: Floats, inside: Floats, outside: Floats) -> Floats:
@@ -187,8 +173,8 @@ def first_cues(scene: Scene) -> Floats:
     seeds = inside == 0
     if not seeds.any():
         seeds = np.maximum(np.abs(scene.u), np.abs(scene.v)) > 0.93
-    reach = distance_from(scene.path, seeds)
-    wall = np.cbrt(distance_from(scene.steep, seeds))
+    reach = distance_from(scene, scene.path, seeds)
+    wall = np.cbrt(distance_from(scene, scene.steep, seeds))
     crowd = _times(scene.near, outside) + np.float32(1e-3) * scene.near.sum(1)
     total = graph.area
     cues = [
@@ -227,10 +213,10 @@ def click_cues(scene: Scene, positive: list[int], negative: list[int]) -> Floats
             continue
         seeds = np.zeros(n, np.bool_)
         seeds[nodes] = True
-        distance = distance_from(scene.path, seeds)
+        distance = distance_from(scene, scene.path, seeds)
         distances.append(distance)
         columns += [np.exp(-2 * distance), np.exp(-0.5 * distance)]
-        columns.append(np.exp(-2 * np.cbrt(distance_from(scene.steep, seeds))))
+        columns.append(np.exp(-2 * np.cbrt(distance_from(scene, scene.steep, seeds))))
         columns += [scene.near_fine[:, nodes].max(1), scene.far_coarse[:, nodes].max(1)]
     if len(distances) == 2:
         near, far = distances[0] + np.float32(0.2), distances[1] + np.float32(0.2)
@@ -262,7 +248,7 @@ def next_cues(scene: Scene, first: Floats, probability: Floats) -> Floats:
         _soft_logit(_random_walk(scene, p, REACHES[0])),
         _soft_logit(_random_walk(scene, p, REACHES[1])),
         np.full_like(p, filled),
-        np.log(distance_from(scene.path, seeds) + np.float32(0.2)),
+        np.log(distance_from(scene, scene.path, seeds) + np.float32(0.2)),
         _needed(scene.u, p),
         _needed(scene.v, p),
     ]
@@ -287,8 +273,8 @@ def _needed(position: Floats, p: Floats) -> Floats:
 
 def _random_walk(scene: Scene, p: Floats, reach: int) -> Floats:
     """(n,) chance that a walk over bonds that stops at random ends in the object."""
-    walk = scene.walks[reach]
-    return np.asarray(np.clip(walk.solve(scene.graph.area * p), 0, 1), np.float32)
+    ends = random_walk(scene.neighbours, reach * scene.bonds, scene.graph.area, p)
+    return np.asarray(np.clip(ends, 0, 1), np.float32)
 
 
 def solve(
