@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+
 def test_every_format_is_readable_in_a_fresh_process() -> None:
     # Pillow registers its plug-ins lazily: another test may have hidden that one is missing.
     sample = Path(__file__).parents[2] / "resources" / "samples" / "coins.png"

@@ -30,7 +30,7 @@ def editor(workspace, qtbot):
     qtbot.waitExposed(editor)
     editor.activateWindow()
     editor.setFocus()
-    yield editor.page
+    return editor.page
 
 
 def attributes(workspace, place: int = 0) -> dict:
