@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QByteArray, QMimeData, Qt, QTimer, QUrl, Signal
 from PySide6.QtGui import (
@@ -32,6 +32,7 @@ from annotator import __version__
 from annotator.core.errors import UserError
 
 if TYPE_CHECKING:
+    from annotator.core.images import LoadedImage
     from annotator.services.document import Document
     from annotator.services.settings import Settings, SettingsStore
     from annotator.services.workspace import Workspace
@@ -90,6 +91,7 @@ class MainWindow(QMainWindow):
         self._build_docks()
         self._build_actions()
         self._palette: CommandPalette | None = None
+        self._last_view: Any = None
         self._handlers = self._make_handlers()
         self._wire()
         self._restore_layout()
@@ -265,7 +267,9 @@ class MainWindow(QMainWindow):
     def _wire(self) -> None:
         workspace = self.workspace
         workspace.project_opened.connect(self._follow_project)
+        workspace.project_closing.connect(self._keep_view)
         workspace.project_closed.connect(self._show_welcome)
+        workspace.image_ready.connect(self._restore_view)
         workspace.image_shown.connect(self._show_title)
         workspace.reported.connect(self.messages.show_error)
         workspace.name_wanted.connect(self._ask_name)
@@ -525,7 +529,19 @@ class MainWindow(QMainWindow):
 
     # --- Following the workspace ---
 
+    def _keep_view(self) -> None:
+        document, key = self.workspace.document, self.workspace.key
+        if document is not None and key is not None and self.canvas.has_image:
+            document.set_note("view", {"image": key, "state": self.canvas.view_state()})
+
+    def _restore_view(self, image: LoadedImage) -> None:
+        """Show the image of the last session as it was left."""
+        note, self._last_view = self._last_view, None
+        if isinstance(note, dict) and note.get("image") == image.key:
+            self.canvas.restore_view(note.get("state"))
+
     def _follow_project(self, document: Document) -> None:
+        self._last_view = document.note("view")
         self._pages.setCurrentIndex(1)
         self.setWindowTitle(f"{document.folder.name} — Annotator")
         document.save_state_changed.connect(self.status.show_saving)

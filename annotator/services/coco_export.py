@@ -182,6 +182,7 @@ class CocoExporter:
         self._due: float | None = None
         self._asked = False
         self._closing = False
+        self._rle_only = False
         self._duration = 0.0
         self._attempts = 0
         self._error: UserError | None = None
@@ -199,6 +200,13 @@ class CocoExporter:
             latest = max(self._first + LONGEST, self._first + pause)
             self._due = min(now + max(QUIET, pause), latest)
             self._state.notify_all()
+
+    def use_rle_only(self, rle_only: bool) -> None:
+        """Whether masks are written as RLE everywhere; an existing file follows. Any thread."""
+        if rle_only != self._rle_only:
+            self._rle_only = rle_only
+            if self._target.exists():
+                self.write_now()
 
     def write_now(self) -> None:
         """Write as soon as the journal holds everything done so far; any thread."""
@@ -333,10 +341,13 @@ class CocoExporter:
 
         made: list[tuple[str, int, int, str]] = []
         for image, number, value, entry, width, height in db.execute(_ANNOTATIONS):
-            if entry is not None:
+            if entry is not None and not self._rle_only:
                 yield entry.encode("utf-8")
                 continue
             annotation = annotation_from_json(from_json(value))
+            if self._rle_only:  # cheap to make, so the journal keeps the entries with polygons
+                yield annotation_entry(annotation, image, width, height, unnamed, rle_only=True)
+                continue
             text = annotation_entry(annotation, image, width, height, unnamed)
             made.append((text.decode("utf-8"), image, number, value))
             if len(made) >= CHUNK:

@@ -542,6 +542,10 @@ class Document(QObject):
         """Write the COCO file now (in the background); `save_state_changed` tells when."""
         self._exporter.write_now()
 
+    def use_rle_only(self, rle_only: bool) -> None:
+        """Whether the COCO file has masks as RLE even where a polygon would be exact."""
+        self._exporter.use_rle_only(rle_only)
+
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until every edit is durable; False if it is not within the time (seconds)."""
         return self._store.flush(timeout)

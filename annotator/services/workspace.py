@@ -43,6 +43,8 @@ class Workspace(QObject):
 
     project_opened = Signal(object)
     """A `Document` was opened."""
+    project_closing = Signal()
+    """The project is about to be closed; everything of it is still there."""
     project_closed = Signal()
     image_shown = Signal(str)
     """The current image changed to this key; its pixels follow with `image_ready`."""
@@ -168,6 +170,7 @@ class Workspace(QObject):
         document.annotations_changed.connect(self._follow_annotations)
         document.categories_changed.connect(self._follow_categories)
         document.reported.connect(self.reported)
+        document.use_rle_only(self._settings.settings.segmentation == "rle")
         self._settings.remember_folder(document.folder)
         self.project_opened.emit(document)
         self._restore_place(document)
@@ -223,6 +226,7 @@ class Workspace(QObject):
         """Finish what was accepted, save, and forget the project."""
         if self._document is None:
             return
+        self.project_closing.emit()
         self._scan.stop()
         self.leave_image()
         self._wait_for_finishing()
@@ -831,6 +835,8 @@ class Workspace(QObject):
             self.tool_changed.emit(tool)
 
     def _follow_settings(self, settings: Settings) -> None:
+        if self._document is not None:
+            self._document.use_rle_only(settings.segmentation == "rle")
         wanted = settings.model or DEFAULT_SEGMENTER
         try:
             before = self.assistant.model.id

@@ -340,3 +340,41 @@ def test_an_existing_coco_file_is_kept_with_all_it_says(start: Start, folder: Pa
     assert any(c["id"] == 9 and c["isthing"] == 1 for c in after["categories"])
     assert len(after["annotations"]) == 2
     assert len(read(folder / "annotations.json").imgs) == 3
+
+
+def test_the_view_comes_back_after_a_restart(start: Start, folder: Path) -> None:
+    seen: list[object] = []
+
+    def look(user: User) -> None:
+        user.waits_for_image("img2.png")
+        user.window.run("view.actual")
+        user.window.run("view.zoom_in")
+        seen.append(user.window.canvas.view_state())
+
+    def look_again(user: User) -> None:
+        user.waits_for_image("img2.png")
+        seen.append(user.window.canvas.view_state())
+
+    start([str(folder)], look)
+    start([str(folder)], look_again)
+    assert "zoom" in seen[0]
+    assert seen[1] == pytest.approx(seen[0])
+
+
+def test_rle_everywhere_when_the_user_says_so(start: Start, folder: Path) -> None:
+    def script(user: User) -> None:
+        user.waits_for_image()
+        user.names("thing")
+        user.presses(Qt.Key.Key_R)
+        user.drags(20, 30, 120, 90)
+        user.waits_for_objects(1)
+        polygons = read(user.saves())
+        user.window.settings.update(segmentation="rle")
+        user.waits_for(lambda: '"counts"' in (folder / "annotations.json").read_text("utf-8"))
+        masks = read(folder / "annotations.json")
+        (before,), (after,) = polygons.anns.values(), masks.anns.values()
+        assert isinstance(before["segmentation"], list)
+        assert isinstance(after["segmentation"]["counts"], str)
+        assert np.array_equal(polygons.annToMask(before), masks.annToMask(after))
+
+    start([str(folder)], script)

@@ -113,7 +113,13 @@ def category_entries(
 
 
 def annotation_entry(
-    annotation: Annotation, image_id: int, width: int, height: int, unnamed_id: int = UNNAMED_ID
+    annotation: Annotation,
+    image_id: int,
+    width: int,
+    height: int,
+    unnamed_id: int = UNNAMED_ID,
+    *,
+    rle_only: bool = False,
 ) -> bytes:
     """One annotation as JSON.
 
@@ -123,13 +129,14 @@ def annotation_entry(
         width: of the image in pixels, 0 if unknown.
         height: of the image in pixels, 0 if unknown.
         unnamed_id: category id to write for an object without a name.
+        rle_only: write masks as compressed RLE even where a polygon would be exact.
     """
     category = annotation.category_id
     value: dict[str, Any] = {
         "id": annotation.id,
         "image_id": image_id,
         "category_id": unnamed_id if category is None else category,
-        **_geometry(annotation, width, height),
+        **_geometry(annotation, width, height, rle_only),
         "iscrowd": int(annotation.is_crowd),
     }
     extra = dict(annotation.extra)
@@ -165,18 +172,20 @@ def _score(extra: Mapping[str, Any]) -> float | None:
     return float(score) if is_number and score is not None else None
 
 
-def _geometry(annotation: Annotation, width: int, height: int) -> dict[str, Any]:
+def _geometry(annotation: Annotation, width: int, height: int, rle_only: bool) -> dict[str, Any]:
     shape = annotation.shape
     if isinstance(shape, Box):
         ring = [shape.x0, shape.y0, shape.x1, shape.y0, shape.x1, shape.y1, shape.x0, shape.y1]
         outline: Any = [_short(ring)]
-        if annotation.is_crowd and 0 < width * height <= MAX_PIXELS:
+        if (annotation.is_crowd or rle_only) and 0 < width * height <= MAX_PIXELS:
             outline = raster.from_box(shape.clipped(width, height), width, height).to_coco()
         box = [shape.x0, shape.y0, shape.width, shape.height]
         return {"segmentation": outline, "area": shape.width * shape.height, "bbox": box}
     tight = raster.box(shape)
     return {
-        "segmentation": _segmentation(annotation, shape, width, height),
+        "segmentation": shape.to_coco()
+        if rle_only
+        else _segmentation(annotation, shape, width, height),
         "area": raster.area(shape),
         "bbox": [tight.x0, tight.y0, tight.width, tight.height],
     }
