@@ -202,11 +202,8 @@ class CocoExporter:
             self._state.notify_all()
 
     def use_rle_only(self, rle_only: bool) -> None:
-        """Whether masks are written as RLE everywhere; an existing file follows. Any thread."""
-        if rle_only != self._rle_only:
-            self._rle_only = rle_only
-            if self._target.exists():
-                self.write_now()
+        """Whether masks are written as RLE everywhere from the next time on; any thread."""
+        self._rle_only = rle_only
 
     def write_now(self) -> None:
         """Write as soon as the journal holds everything done so far; any thread."""

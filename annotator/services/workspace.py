@@ -92,6 +92,7 @@ class Workspace(QObject):
         self._key: str | None = None
         self._image: LoadedImage | None = None
         self._reads = 0
+        self._segmentation = settings.settings.segmentation
         self._draft = PromptDraft()
         self._drafts: dict[str, PromptDraft] = {}
         self._answer: Answer | None = None
@@ -835,8 +836,10 @@ class Workspace(QObject):
             self.tool_changed.emit(tool)
 
     def _follow_settings(self, settings: Settings) -> None:
-        if self._document is not None:
+        if self._document is not None and settings.segmentation != self._segmentation:
             self._document.use_rle_only(settings.segmentation == "rle")
+            self._document.save()
+        self._segmentation = settings.segmentation
         wanted = settings.model or DEFAULT_SEGMENTER
         try:
             before = self.assistant.model.id
