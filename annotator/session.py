@@ -44,7 +44,7 @@ class Scene:
 
 SCENES = (
     Scene("cat.jpg", ((0.42, 0.35, True),), (0.20, 0.02, 0.99, 0.99), "cat"),
-    Scene("coffee.jpg", (), (0.26, 0.13, 0.78, 0.76), "cup"),
+    Scene("coffee.jpg", ((0.47, 0.12, True), (0.6, 0.7, False)), (0.28, 0.03, 0.71, 0.76), "cup"),
     Scene("coins.png", ((0.115, 0.155, True),), None, "coin"),
     Scene("coins.png", ((0.27, 0.155, True),), None, "coin"),
     Scene("space/astronaut.jpg", (), (0.04, 0.0, 0.90, 0.99), "person"),

@@ -1,0 +1,45 @@
+"""Run every benchmark once, one after the other, and print what each prints: `make bench`.
+
+Those that need images of `../shared/data` are left out where it is absent.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+DATA = HERE.parents[1] / "shared" / "data" / "eval_coco_dev"
+
+RUNS: tuple[tuple[str, ...], ...] = (
+    ("startup.py",),
+    ("click.py",),
+    ("open_folder.py",),
+    ("image_change.py",),
+    ("canvas.py",),
+    ("kill.py", "--kills", "50"),
+    ("kill_window.py", "--kills", "50"),
+)
+WITH_DATA: tuple[tuple[str, ...], ...] = (
+    ("segmenter_quality.py", "--data", str(DATA)),
+    ("naming_memory.py", "--data", str(DATA), "--shuffle"),
+)
+
+
+def main() -> int:
+    """Run them; 1 when one of them failed."""
+    failed = []
+    for name, *arguments in RUNS + (WITH_DATA if DATA.is_dir() else ()):
+        print(f"\n## {name} {' '.join(arguments)}\n", flush=True)
+        done = subprocess.run(
+            [sys.executable, str(HERE / name), *arguments], check=False, cwd=HERE.parent
+        )
+        if done.returncode:
+            failed.append(name)
+    print(f"\nfailed: {', '.join(failed)}" if failed else "\nall ran")
+    return bool(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""Make the README's screenshots with the real program: `python docs/make_screenshots.py`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+os.environ["QT_QPA_PLATFORM"] = "offscreen"
+HOME = tempfile.mkdtemp()
+for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
+    os.environ[name] = HOME
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from PIL import Image
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
+
+from annotator.app import fill, make_application, make_window
+from annotator.samples import sample_folder
+from annotator.session import Player, Scene, wait_until
+
+OUT = Path(__file__).parent / "screenshots"
+
+
+def main() -> None:
+    OUT.mkdir(exist_ok=True)
+    window = make_window(make_application())
+    window.show()
+    fill(window)
+    window.resize(1280, 800)
+    window.settings.update(theme="light")
+    window.start(sample_folder(Path(HOME)), None)
+    player = Player(window)
+    for scene in (
+        Scene("cat.jpg", ((0.56, 0.79, True),), None, "nose"),
+        Scene("cat.jpg", ((0.375, 0.37, True),), None, "eye"),
+        Scene("cat.jpg", ((0.70, 0.46, True),), None, "eye"),
+        Scene("coffee.jpg", ((0.47, 0.12, True), (0.6, 0.7, False)), (0.28, 0.03, 0.71, 0.76), "cup"),
+        Scene("coins.png", ((0.115, 0.155, True),), None, "coin"),
+        Scene("coins.png", ((0.27, 0.155, True),), None, "coin"),
+        Scene("coins.png", ((0.42, 0.15, True),), None, "coin"),
+    ):
+        player.label(scene)
+    player.click(0.57, 0.15)
+    player.wait_for_mask()
+    shoot(window, "main-light")
+    QTest.keyClick(window.canvas, Qt.Key.Key_Return)
+    window.settings.update(theme="dark")
+    QTest.keyClick(window.canvas, Qt.Key.Key_A)
+    wait_until(lambda: window.workspace.image is not None and window.workspace.image.complete, "")
+    QTest.keyClick(window.canvas, Qt.Key.Key_V)
+    player.click(0.5, 0.3)
+    shoot(window, "main-dark")
+    window.settings.update(theme="light")
+    window.run("help.shortcuts")
+    QApplication.processEvents()
+    sheet = next(w for w in QApplication.topLevelWidgets() if "Shortcut" in w.windowTitle())
+    shoot(sheet, "shortcuts")
+    sheet.close()
+    window.close()
+
+
+def shoot(widget, name: str) -> None:
+    for _ in range(40):
+        QApplication.processEvents()
+        QTest.qWait(10)
+    path = OUT / f"{name}.png"
+    widget.grab().save(str(path))
+    Image.open(path).convert("RGB").save(path, optimize=True)
+
+
+if __name__ == "__main__":
+    main()
