@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+Storage = Literal["exact", "float16", "int8"]
+"""How the numbers of an embedding are kept on disk; int8 has a scale for every channel."""
 
 
 class ModelError(Exception):
@@ -151,6 +154,18 @@ class Segmenter(Protocol):
 
 
 @runtime_checkable
+class CachedSegmenter(Segmenter, Protocol):
+    """A segmenter with more to say about embeddings that come from a disk; both are optional."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Names weights, preprocessing and arithmetic: embeddings of another one are not used."""
+
+    def complete(self, embedding: Embedding) -> Embedding:
+        """An embedding with only `SegmenterSpec.stored_arrays`, with the other arrays added."""
+
+
+@runtime_checkable
 class Describer(Protocol):
     """Object to vector: what "looks similar" means when names are suggested."""
 
@@ -182,6 +197,13 @@ class SegmenterSpec:
         licence: SPDX identifier or name of the licence of code and weights.
         load: makes the segmenter; may take seconds, so it is called on the worker thread.
         available: returns None when the model can run now, else a sentence saying what is missing.
+        cache_on_disk: embeddings are worth keeping and worth making beforehand. False for a model
+            that encodes an image in less time than it takes to read one.
+        storage: what the model's masks allow to be lost of an embedding on disk.
+        stored_arrays: the arrays of an embedding that are kept on disk, () for all; a segmenter
+            that leaves some out is a `CachedSegmenter`.
+        input_size: side in pixels of the square the network sees, whatever the size of the image;
+            None for a model without one.
     """
 
     id: str
@@ -190,6 +212,8 @@ class SegmenterSpec:
     summary: str
     licence: str
     load: Callable[[], Segmenter] = field(repr=False, compare=False)
-    available: Callable[[], str | None] = field(
-        default=lambda: None, repr=False, compare=False
-    )
+    available: Callable[[], str | None] = field(default=lambda: None, repr=False, compare=False)
+    cache_on_disk: bool = True
+    storage: Storage = "exact"
+    stored_arrays: tuple[str, ...] = ()
+    input_size: int | None = None

@@ -18,4 +18,5 @@ SPEC = SegmenterSpec(
     summary="Colour, boundaries and shape priors; best with a box, works everywhere at once.",
     licence="Apache-2.0",
     load=_load,
+    cache_on_disk=False,
 )
