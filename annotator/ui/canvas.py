@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QContextMenuEvent,
     QFocusEvent,
@@ -32,6 +32,7 @@ from annotator.ui.canvas_overlay import CandidateItems, Overlay
 from annotator.ui.canvas_preview import Previewer
 from annotator.ui.canvas_view import Frame
 from annotator.ui.items import AnnotationItem
+from annotator.ui.key_guard import RELEASE_MS
 from annotator.ui.tools import TOOLS, Gesture, GestureEvent, Ghost, Grip, Resizing, Sketch, Tool
 from models.api import Box, MaskCandidate, Point, Prompt
 
@@ -102,6 +103,9 @@ class Canvas(ImageView):
         self._space_used = False
         self._nudge: Ghost | None = None
         self._arrows_down: set[int] = set()
+        self._rising: set[int] = set()
+        self._rise = QTimer(self, singleShot=True, interval=RELEASE_MS)
+        self._rise.timeout.connect(self._finish_release)
         self._wheel_rest = 0
         self._preview = Previewer(workspace, self)
         self._hold_timer = self._timer(HOLD_MS, self._drop_stale)
@@ -392,6 +396,7 @@ class Canvas(ImageView):
 
     def undo(self) -> bool:
         """Take back a step of the shape being drawn; False when there is none."""
+        self._finish_release()
         if not self.drawing:
             return False
         if self._tool_id == "polygon":
@@ -497,6 +502,7 @@ class Canvas(ImageView):
         self._press(event, "double")
 
     def _press(self, event: QMouseEvent, kind: str) -> None:
+        self._finish_release()
         self._commit_nudge()
         self.follow_pointer(spot(event))
         button = event.button()
@@ -690,13 +696,15 @@ class Canvas(ImageView):
             super().keyPressEvent(event)
             return
         event.accept()
+        is_repeat = event.isAutoRepeat() or key in self._rising
+        self._rising.discard(key)
         if key in _ARROWS:
             self._arrow(event, *_ARROWS[Qt.Key(key)])
         elif key == Qt.Key.Key_Delete:
             self._delete_hovered_mark()
         elif key == Qt.Key.Key_Escape:
             self.escape()
-        elif key == Qt.Key.Key_Space and not event.isAutoRepeat():
+        elif key == Qt.Key.Key_Space and not is_repeat:
             self._space_down, self._space_used = True, False
             self._show_cursor()
 
@@ -722,17 +730,26 @@ class Canvas(ImageView):
         """A short tap of Space accepts; letting go of the arrows keeps the new place."""
         if event.isAutoRepeat():
             return
-        if event.key() == Qt.Key.Key_Space and self._space_down:
+        key = event.key()
+        if key in self._arrows_down or (key == Qt.Key.Key_Space and self._space_down):
+            self._rising.add(key)
+            self._rise.start()
+        else:
+            super().keyReleaseEvent(event)
+
+    def _finish_release(self) -> None:
+        """The keys are up: no press followed that would make the release a mere repeat."""
+        self._rise.stop()
+        if Qt.Key.Key_Space in self._rising:
             used, self._space_down = self._space_used or bool(self._button), False
             self._show_cursor()
             if not used:
                 self.accept()
-        elif event.key() in self._arrows_down:
-            self._arrows_down.discard(event.key())
-            if not self._arrows_down:
-                self._commit_nudge()
-        else:
-            super().keyReleaseEvent(event)
+        arrows = self._arrows_down & self._rising
+        self._rising.clear()
+        self._arrows_down -= arrows
+        if arrows and not self._arrows_down:
+            self._commit_nudge()
 
     def _commit_nudge(self) -> None:
         """All arrow keys of one go are one step."""
@@ -753,6 +770,7 @@ class Canvas(ImageView):
     def focusOutEvent(self, event: QFocusEvent) -> None:
         """Keys may be released elsewhere."""
         super().focusOutEvent(event)
+        self._rising.clear()
         self._space_down = False
         self._commit_nudge()
         self._show_cursor()

@@ -397,7 +397,7 @@ def test_handles_resize_a_box(selecting: Hand) -> None:
     assert shape(selecting) == Box(40, 30, 100, 95)
 
 
-def test_arrow_keys_of_one_go_are_one_step(selecting: Hand) -> None:
+def test_arrow_keys_of_one_go_are_one_step(selecting: Hand, qtbot: QtBot) -> None:
     (number,) = selecting.add(rectangle(40, 30, 60, 50))
     selecting.workspace.select((number,))
     for key in (Qt.Key.Key_Right, Qt.Key.Key_Right, Qt.Key.Key_Down):
@@ -406,7 +406,7 @@ def test_arrow_keys_of_one_go_are_one_step(selecting: Hand) -> None:
     assert shape(selecting) == rectangle(40, 30, 60, 50)
     for key in (Qt.Key.Key_Right, Qt.Key.Key_Down):
         QTest.keyRelease(selecting.canvas, key)
-    assert shape(selecting) == rectangle(52, 31, 72, 51)
+    qtbot.waitUntil(lambda: shape(selecting) == rectangle(52, 31, 72, 51))
     selecting.workspace.undo()
     assert shape(selecting) == rectangle(40, 30, 60, 50)
 
