@@ -1,4 +1,4 @@
-"""Which segmentation models exist: every module in `models.segmenters` that has a `SPEC`."""
+"""Which segmentation models exist: the `SPEC` or `SPECS` of every module in `models.segmenters`."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ def segmenters() -> dict[str, SegmenterSpec]:
     """All known segmenters by id; importing their modules must stay cheap."""
     specs: dict[str, SegmenterSpec] = {}
     for module in pkgutil.iter_modules(models.segmenters.__path__):
-        spec = getattr(importlib.import_module(f"models.segmenters.{module.name}"), "SPEC", None)
-        if isinstance(spec, SegmenterSpec):
-            specs[spec.id] = spec
+        found = importlib.import_module(f"models.segmenters.{module.name}")
+        for spec in (getattr(found, "SPEC", None), *getattr(found, "SPECS", ())):
+            if isinstance(spec, SegmenterSpec):
+                specs[spec.id] = spec
     return specs
 
 

@@ -30,6 +30,10 @@ from models.networks.sam import MaskDecoder, PromptEncoder
 from models.networks.sam.layers import Mlp
 from models.networks.sam.transformer import Attention, TwoWayLayer
 
+# Centred scores above this are cut: the sum of their exponentials must stay finite. A head would
+# have to prefer one token by e**80 before that changes anything.
+LARGEST = 80.0
+
 
 def _constant(module: nn.Module, name: str, value: Tensor) -> None:
     module.register_buffer(name, value.detach().clone().contiguous())
@@ -46,6 +50,9 @@ class ImageSide(nn.Module):
     Output: `queries` (h, d, N) image to tokens, scaled; `keys` (h, d, N) and `values` (h, N, d)
     tokens to image; `residual` (N, C), the image tokens plus the bias of the first answer.
     """
+
+    positions: Tensor
+    no_mask: Tensor
 
     def __init__(self, prompts: PromptEncoder, decoder: MaskDecoder) -> None:
         super().__init__()
@@ -75,32 +82,44 @@ class ImageSide(nn.Module):
 class FoldedToImage(nn.Module):
     """Tokens look at unprojected image tokens."""
 
+    folded_keys: Tensor
+    folded_values: Tensor
+    value_bias: Tensor
+
     def __init__(self, attention: Attention) -> None:
         super().__init__()
         self.q_proj, self.out_proj = attention.q_proj, attention.out_proj
         self.heads, self.width = _heads(attention)
         channels = attention.k_proj.in_features
         split = (self.heads, self.width, channels)
-        _constant(self, "keys", attention.k_proj.weight.reshape(split) / math.sqrt(self.width))
+        _constant(
+            self, "folded_keys", attention.k_proj.weight.reshape(split) / math.sqrt(self.width)
+        )
         values = attention.v_proj.weight.reshape(split).transpose(1, 2)
-        _constant(self, "values", values)
+        _constant(self, "folded_values", values)
         _constant(self, "value_bias", attention.v_proj.bias)
 
     def forward(self, queries: Tensor, placed: Tensor, image: Tensor) -> Tensor:
         """(B, T, C) queries, (B, N, C) image with and without positions, to (B, T, C)."""
         batch, count, channels = queries.shape
         split = self.q_proj(queries).reshape(batch, count, self.heads, self.width)
-        folded = (split.transpose(1, 2) @ self.keys).reshape(batch, -1, channels)
+        folded = (split.transpose(1, 2) @ self.folded_keys).reshape(batch, -1, channels)
         # The image on the left: only the few tokens have to be packed for the product.
         scores = (placed @ folded.transpose(1, 2)).transpose(1, 2)
         mixed = (scores.softmax(-1) @ image).reshape(batch, self.heads, count, channels)
-        found = (mixed @ self.values).transpose(1, 2).reshape(batch, count, -1)
+        found = (mixed @ self.folded_values).transpose(1, 2).reshape(batch, count, -1)
         result: Tensor = self.out_proj(found + self.value_bias)
         return result
 
 
 class FoldedToTokens(nn.Module):
     """Unprojected image tokens look at the tokens."""
+
+    queries: Tensor
+    query_bias: Tensor
+    out: Tensor
+    out_bias: Tensor
+    same_head: Tensor
 
     def __init__(self, attention: Attention) -> None:
         super().__init__()
@@ -116,6 +135,7 @@ class FoldedToTokens(nn.Module):
         _constant(self, "out", out.permute(1, 2, 0))
         # Every head's weights sum to 1, so its share of the bias can travel with the values.
         _constant(self, "out_bias", attention.out_proj.bias / self.heads)
+        _constant(self, "same_head", torch.eye(self.heads).to(attention.q_proj.weight))
 
     def keys(self, tokens: Tensor) -> Tensor:
         """Keys of the tokens (B, T, C) as (B, h, T, d)."""
@@ -127,24 +147,31 @@ class FoldedToTokens(nn.Module):
         """What each token adds to an image token, (B, T * h, C), without the bias."""
         batch, count, channels = tokens.shape
         split = self.v_proj(tokens).reshape(batch, count, self.heads, self.width)
-        folded = (split.transpose(1, 2) @ self.out).transpose(1, 2)
+        folded: Tensor = (split.transpose(1, 2) @ self.out).transpose(1, 2)
         return folded.reshape(batch, -1, channels)
 
     def forward(self, placed: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """(B, N, C) image with positions and (B, T, C) tokens, to (B, N, C)."""
-        heads = self.keys(keys)
+        heads = centred(self.keys(keys))
         folded = (heads @ self.queries).transpose(1, 2).flatten(1, 2)
         bias = (heads @ self.query_bias).transpose(1, 2).reshape(keys.shape[0], 1, -1)
         scores = placed @ folded.transpose(1, 2) + bias
-        shape = (keys.shape[0], -1, keys.shape[1], self.heads)
-        shares = softmax_over(scores.reshape(shape), 2).flatten(2)
-        return shares @ (self.values(values) + self.out_bias)
+        powers = scores.clamp(max=LARGEST).exp()
+        # Sums over the tokens of each head as one product, which also spreads them again.
+        count = keys.shape[1]
+        same_head = self.same_head.repeat(count, count)
+        shares = powers / (powers @ same_head)
+        added: Tensor = shares @ (self.values(values) + self.out_bias)
+        return added
 
 
-def softmax_over(scores: Tensor, axis: int) -> Tensor:
-    """Softmax over an axis that is not the last, without the transposes the exporter adds."""
-    powers = (scores - scores.amax(axis, keepdim=True)).exp()
-    return powers / powers.sum(axis, keepdim=True)
+def centred(keys: Tensor) -> Tensor:
+    """Keys (B, h, T, d) less their mean over the tokens.
+
+    A softmax over the tokens stays the same, and its scores are then so near 0 that the usual
+    subtraction of the largest, two passes over all positions, is not needed.
+    """
+    return keys - keys.mean(2, keepdim=True)
 
 
 class FirstLayer(nn.Module):
@@ -168,9 +195,10 @@ class FirstLayer(nn.Module):
         mixed = (asked @ keys).softmax(-1) @ values
         tokens = layer.norm2(tokens + look.out_proj(mixed.transpose(1, 2).flatten(2)))
         tokens = layer.norm3(tokens + layer.mlp(tokens))
-        batch, count, _ = tokens.shape
-        scores = self.to_tokens.keys(tokens + token_pe) @ queries
-        shares = softmax_over(scores, 2).transpose(1, 2).flatten(1, 2).transpose(1, 2)
+        scores = centred(self.to_tokens.keys(tokens + token_pe)) @ queries
+        powers = scores.clamp(max=LARGEST).exp()
+        shares = powers / powers.sum(2, keepdim=True)
+        shares = shares.transpose(1, 2).flatten(1, 2).transpose(1, 2)
         image = residual + shares @ self.to_tokens.values(tokens)
         return tokens, layer.norm4(image)
 
@@ -230,6 +258,13 @@ class Upscaling(nn.Module):
     The four children of a cell are numbered row by row, so are their four children.
     """
 
+    enlarge: Tensor
+    enlarge_bias: Tensor
+    norm_weight: Tensor
+    norm_bias: Tensor
+    refine: Tensor
+    refine_bias: Tensor
+
     def __init__(self, decoder: MaskDecoder) -> None:
         super().__init__()
         first, norm, _, second, _ = decoder.output_upscaling
@@ -250,8 +285,8 @@ class Upscaling(nn.Module):
     def pixels(self, cells: Tensor) -> Tensor:
         """All features (..., 4, 4, C / 8) of cells (..., C)."""
         large = cells @ self.enlarge.flatten(1)
-        large = self._normal(large.unflatten(-1, (4, self.middle)))  # type: ignore[no-untyped-call]
-        features = (large @ self.refine.flatten(1)).unflatten(-1, (4, self.outputs))
+        large = self._normal(large.reshape(*cells.shape[:-1], 4, self.middle))
+        features = (large @ self.refine.flatten(1)).reshape(*large.shape[:-1], 4, self.outputs)
         return functional.gelu(features + self.refine_bias)
 
     def sample(self, cells: Tensor) -> Tensor:
@@ -275,6 +310,9 @@ class Trunk(nn.Module):
     `quality` (B, masks), the predicted IoU of all masks; `coarse` (B, M, N), logits at pixel
     (2, 2) of every cell's 4 x 4.
     """
+
+    own: Tensor
+    positions: Tensor
 
     def __init__(self, prompts: PromptEncoder, decoder: MaskDecoder) -> None:
         super().__init__()

@@ -15,8 +15,6 @@ from torch import Tensor, nn
 from models.networks.folded.decoder import fold
 from models.networks.sam import MaskDecoder, PromptEncoder, stability_score
 
-# Raised whenever the graphs change, so that files exported by an older program are made anew.
-FORMAT = 1
 OPSET = 17
 
 

@@ -1,0 +1,201 @@
+"""ONNX graphs for EdgeSAM: exported once from a checkpoint, or official files as they are."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.api import ModelError
+from models.onnx_decoder import Decoder, FoldedDecoder, PlainDecoder, Session, open_session
+
+# Raise it whenever exported graphs change, so that those of an older program are made anew.
+FORMAT = 1
+FILES = ("encoder.onnx", "side.onnx", "trunk.onnx", "cells.onnx")
+EXPORTER = "models.networks.edgesam.export"
+REFUSED = 3
+"""Exit status of the exporter when its last line is a message for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Graphs:
+    """Where a runnable EdgeSAM lies.
+
+    Attributes:
+        encoder: the encoder's graph.
+        decoder: an official decoder's graph, or the folder of a folded one.
+        fingerprint: changes with weights, graphs and up-sampling: part of the key of caches.
+    """
+
+    encoder: Path
+    decoder: Path
+    fingerprint: str
+
+    def open_decoder(self) -> Decoder:
+        """Load the decoder.
+
+        Raises:
+            ModelError: the file is damaged or another model.
+        """
+        if self.decoder.is_dir():
+            return FoldedDecoder(self.decoder)
+        session = open_session(self.decoder, arena=True)
+        check_decoder(session, self.decoder.name)
+        return PlainDecoder(session)
+
+    def open_encoder(self) -> Session:
+        """Load the encoder.
+
+        Raises:
+            ModelError: the file is damaged or another model.
+        """
+        session = open_session(self.encoder)
+        if not self.decoder.is_dir():
+            check_encoder(session, self.encoder.name)
+        return session
+
+
+def from_checkpoint(checkpoint: Path, cache: Path | None = None) -> Graphs:
+    """Graphs of an `edge_sam.pth`; the first time they are exported, which takes seconds.
+
+    The export runs in a process of its own, so that torch never enters this one.
+
+    Args:
+        checkpoint: the file.
+        cache: folder for exported graphs; by default the user's cache folder.
+
+    Raises:
+        ModelError: the file does not fit EdgeSAM, or the graphs cannot be written.
+    """
+    digest = file_hash(checkpoint)[:16]
+    name = f"edgesam-{digest}-{FORMAT}"
+    folder = (cache or _cache_folder()) / name
+    if not all((folder / file).exists() for file in FILES):
+        _export(checkpoint, folder)
+    return Graphs(folder / "encoder.onnx", folder, f"{digest}-bicubic-{FORMAT}")
+
+
+def from_official(encoder: Path, decoder: Path) -> Graphs:
+    """The two official ONNX files, which up-sample bilinearly inside the encoder.
+
+    Raises:
+        ModelError: a file cannot be read.
+    """
+    digests = file_hash(encoder)[:16], file_hash(decoder)[:8]
+    return Graphs(encoder, decoder, f"{digests[0]}-{digests[1]}-bilinear")
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"“{path}” cannot be read: {error.strerror}.") from error
+
+
+def check_encoder(session: Session, name: str) -> None:
+    """Refuse a graph whose signature is not that of the official EdgeSAM encoder.
+
+    Raises:
+        ModelError: saying what it is instead, where that is known.
+    """
+    if _inputs(session) == {"image": [1, 3, 1024, 1024]} and [
+        value.shape for value in session.get_outputs()
+    ] == [[1, 256, 64, 64]]:
+        return
+    shapes = [value.shape for value in session.get_inputs()]
+    if len(shapes) == 1 and not all(isinstance(size, int) for size in shapes[0]):
+        raise ModelError(
+            f"“{name}” takes images of any size: it is an encoder as X-AnyLabeling exports it, "
+            "which expects raw pixels and gives other embeddings. Use the official EdgeSAM file, "
+            "or edge_sam.pth."
+        )
+    raise ModelError(f"“{name}” is not an EdgeSAM encoder. {_described(session)}")
+
+
+def check_decoder(session: Session, name: str) -> None:
+    """Refuse a graph whose signature is not that of the official EdgeSAM decoder.
+
+    Raises:
+        ModelError: saying what it is instead, where that is known.
+    """
+    inputs = _inputs(session)
+    names = {"image_embeddings", "point_coords", "point_labels"}
+    if set(inputs) == names and inputs["image_embeddings"] == [1, 256, 64, 64]:
+        if {value.name for value in session.get_outputs()} == {"scores", "masks"}:
+            return
+    elif names < set(inputs) and "has_mask_input" in inputs:
+        raise ModelError(
+            f"“{name}” is a Segment Anything decoder with mask input, not the one of EdgeSAM."
+        )
+    raise ModelError(f"“{name}” is not an EdgeSAM decoder. {_described(session)}")
+
+
+def _inputs(session: Session) -> dict[str, list[object]]:
+    return {value.name: list(value.shape) for value in session.get_inputs()}
+
+
+def _described(session: Session) -> str:
+    inputs = ", ".join(f"{name} {shape}" for name, shape in _inputs(session).items())
+    outputs = ", ".join(f"{value.name} {value.shape}" for value in session.get_outputs())
+    return f"It takes {inputs} and returns {outputs}."
+
+
+def _cache_folder() -> Path:
+    from platformdirs import user_cache_dir
+
+    return Path(user_cache_dir("annotator")) / "graphs"
+
+
+def _export(checkpoint: Path, folder: Path) -> None:
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
+    except OSError as error:
+        raise ModelError(f"“{folder.parent}” cannot be written: {error.strerror}.") from error
+    try:
+        _run_exporter(checkpoint, made)
+        _put_in_place(made, folder)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _put_in_place(made: Path, folder: Path) -> None:
+    """Rename a complete folder; a half-written one is never seen under the final name."""
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        made.replace(folder)
+    except OSError as error:
+        # Another process was quicker with the same graphs.
+        if not all((folder / file).exists() for file in FILES):
+            raise ModelError(f"“{folder}” cannot be written: {error.strerror}.") from error
+
+
+def _run_exporter(checkpoint: Path, folder: Path) -> None:
+    root = Path(__file__).parents[2]
+    paths = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
+    done = subprocess.run(
+        [sys.executable, "-m", EXPORTER, str(checkpoint), str(folder)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+    if done.returncode == 0:
+        return
+    lines = done.stderr.strip().splitlines()
+    last = lines[-1] if lines else f"exit status {done.returncode}"
+    if done.returncode == REFUSED:
+        raise ModelError(last)
+    raise ModelError(f"EdgeSAM could not be prepared from “{checkpoint.name}”: {last}")
