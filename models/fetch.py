@@ -372,11 +372,12 @@ class Fetch:
             assert isinstance(item, bytes), "after the head come bytes"
             piece = item[: total - done] if total else item
             file.write(piece)
+            # At once: the size of the part says how much there is, also after a kill.
+            file.flush()
             done += len(piece)
             self._meter.add(len(piece))
             if time.monotonic() - told >= TICK:
                 told = time.monotonic()
-                file.flush()
                 yield Progress("downloading", done, self._total, self._meter.speed)
 
     def _judge(self, head: _Head, offset: int) -> None:

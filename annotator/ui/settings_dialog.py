@@ -19,7 +19,6 @@ from PySide6.QtWidgets import (
     QListWidgetItem,
     QPushButton,
     QRadioButton,
-    QScrollArea,
     QSlider,
     QStackedWidget,
     QStyledItemDelegate,
@@ -30,10 +29,10 @@ from PySide6.QtWidgets import (
 
 from annotator.services.settings import Settings, SettingsStore
 from annotator.ui.icons import icon
-from annotator.ui.labels import LevelLabel, indent, soft_label
+from annotator.ui.labels import soft_label
 
 if TYPE_CHECKING:
-    from models.api import SegmenterSpec
+    from annotator.ui.models_page import ModelsPage
 
 Choice = tuple[str, str, str]
 """Value, text and explanation of one choice."""
@@ -57,11 +56,12 @@ class SettingsDialog(QDialog):
         self.pages.setItemDelegate(_Tall(self.pages))
         self.pages.setFrameShape(QFrame.Shape.NoFrame)
         self._stack = QStackedWidget(self)
+        self._model = _Model(store, self)
         for title, drawing, page in (
             ("Appearance", "theme", _Appearance(store, self)),
             ("Keyboard", "keyboard", _Keyboard(store, self)),
             ("Canvas", "image", _Canvas(store, self)),
-            ("Model", "model", _Model(store, self)),
+            ("Model", "model", self._model),
             ("Saving", "save", _Saving(store, self)),
         ):
             self.pages.addItem(QListWidgetItem(icon(drawing), title))
@@ -86,12 +86,16 @@ class SettingsDialog(QDialog):
         column = QVBoxLayout(self)
         column.addLayout(middle, 1)
         column.addWidget(buttons)
-        self.resize(56 * em, 38 * em)
+        self.resize(62 * em, 42 * em)
 
     def show_page(self, title: str) -> None:
         """Turn to the page with this title."""
         for item in self.pages.findItems(title, Qt.MatchFlag.MatchExactly):
             self.pages.setCurrentItem(item)
+
+    def show_device(self, model_id: str, text: str) -> None:
+        """Say on which device a model really runs, and why."""
+        self._model.show_device(model_id, text)
 
     @classmethod
     def open_over(cls, store: SettingsStore, window: QWidget, page: str = "") -> SettingsDialog:
@@ -267,53 +271,30 @@ class _Model(_Page):
     def __init__(self, store: SettingsStore, parent: QWidget) -> None:
         super().__init__(store, parent)
         self.heading("Segmentation model", "What turns your clicks into masks.")
-        self._filled = False
+        # Downloads belong to the window, not to the dialog: they go on when this is closed.
+        self._owner = parent.parentWidget() or parent
+        self._devices: dict[str, str] = {}
+        self._list: ModelsPage | None = None
+
+    def show_device(self, model_id: str, text: str) -> None:
+        """Say on which device a model really runs."""
+        self._devices[model_id] = text
+        if self._list is not None:
+            self._list.show_device(model_id, text)
 
     def showEvent(self, event: object) -> None:
         """Ask the models about themselves only when somebody looks."""
-        if self._filled:
+        if self._list is not None:
             return
-        self._filled = True
+        from annotator.services.downloads import Downloads
+        from annotator.ui.models_page import ModelsPage
         from models.registry import DEFAULT_SEGMENTER, segmenters
 
-        cards = QWidget(self)
-        rows = QVBoxLayout(cards)
-        rows.setContentsMargins(0, 6, 0, 0)
-        group = QButtonGroup(self)
-        buttons: dict[str, QRadioButton] = {}
-        for spec in segmenters().values():
-            buttons[spec.id] = button = self._card(spec, rows)
-            group.addButton(button)
-        rows.addStretch(1)
-        area = QScrollArea(self)
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setWidget(cards)
-        self.column.addWidget(area, 1)
-
-        def follow(settings: Settings) -> None:
-            chosen = buttons.get(settings.model or DEFAULT_SEGMENTER)
-            if chosen is not None:
-                chosen.setChecked(True)
-
-        self.follow(follow)
-
-    def _card(self, spec: SegmenterSpec, rows: QVBoxLayout) -> QRadioButton:
-        missing = spec.available()
-        button = QRadioButton(spec.title.replace("&", "&&"), self)
-        button.setObjectName(f"model.{spec.id}")
-        button.setEnabled(missing is None)
-        button.setAccessibleDescription(f"{spec.summary} {missing or ''}".strip())
-        button.toggled.connect(lambda on: self.change("model", spec.id) if on else None)
-        rows.addWidget(button)
-        rows.addWidget(soft_label(spec.summary, self, indented=True))
-        facts = f"Version {spec.version} · Licence: {spec.licence}"
-        rows.addWidget(soft_label(facts, self, indented=True))
-        ready = LevelLabel(missing or "Ready to use.", "warning" if missing else "success", self)
-        indent(ready)
-        rows.addWidget(ready)
-        rows.addSpacing(self.fontMetrics().height() // 2)
-        return button
+        downloads = Downloads.of(self._owner)
+        self._list = ModelsPage(self.store, downloads, segmenters(), DEFAULT_SEGMENTER, self)
+        for model_id, text in self._devices.items():
+            self._list.show_device(model_id, text)
+        self.column.addWidget(self._list, 1)
 
 
 class _Saving(_Page):

@@ -1,0 +1,267 @@
+"""`ModelsPage`: every model with the files it needs: licence, size, download, check, remove."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from PySide6.QtCore import QTimer, QUrl, Signal
+from PySide6.QtGui import (
+    QDesktopServices,
+    QPainter,
+    QPaintEvent,
+    QPalette,
+    QPen,
+)
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QFileDialog,
+    QFrame,
+    QHBoxLayout,
+    QRadioButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from annotator.core.errors import UserError
+from annotator.services.downloads import Downloads
+from annotator.services.settings import Settings, SettingsStore
+from annotator.ui.labels import LevelLabel, indent, soft_label
+from annotator.ui.weight_row import FileRow, make_button
+from models.api import SegmenterSpec
+from models.catalog import needs
+from models.weights import Weight
+
+Needs = Callable[[str], tuple[tuple[Weight, ...], ...]]
+
+
+class ModelsPage(QWidget):
+    """All models and their files; every long work runs in the background.
+
+    Args:
+        settings: which model is used.
+        downloads: works on the files.
+        specs: the models by id.
+        default: the model used when the settings name none.
+        parent: Qt parent.
+        needs: which files a model needs.
+    """
+
+    def __init__(
+        self,
+        settings: SettingsStore,
+        downloads: Downloads,
+        specs: Mapping[str, SegmenterSpec],
+        default: str,
+        parent: QWidget | None = None,
+        needs: Needs = needs,
+    ) -> None:
+        super().__init__(parent)
+        self._settings = settings
+        self._downloads = downloads
+        self._default = default
+        self._group = QButtonGroup(self)
+        self._message = LevelLabel("", "", self)
+        self._message.hide()
+        cards = QWidget(self)
+        column = QVBoxLayout(cards)
+        column.setContentsMargins(0, 0, 6, 0)
+        column.setSpacing(8)
+        self.cards: dict[str, ModelCard] = {}
+        for spec in specs.values():
+            self.cards[spec.id] = card = ModelCard(spec, needs(spec.id), downloads, cards)
+            card.chosen.connect(self._use)
+            self._group.addButton(card.use)
+            column.addWidget(card)
+            for row in card.files.values():
+                row.opened.connect(self._bring_into_view)
+        column.addStretch(1)
+        self._build(cards)
+        settings.changed.connect(self._follow_settings)
+        downloads.state_changed.connect(self._follow_state)
+        downloads.finished.connect(self._tell_finished)
+        downloads.imported.connect(self._tell_imported)
+        downloads.failed.connect(self._tell_failed)
+        self._follow_settings(settings.settings)
+
+    def _build(self, cards: QWidget) -> None:
+        self._area = area = QScrollArea(self)
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setWidget(cards)
+        self.import_button = make_button("&Import file…", "import", self)
+        self.import_button.setToolTip(
+            "Take over a file you downloaded yourself. It is recognised by its content, copied, "
+            "and stays where it is."
+        )
+        self.import_button.clicked.connect(self._choose_file)
+        self.folder_button = make_button("Open &folder", "folder-open", self)
+        self.folder_button.setToolTip(str(self._downloads.store.folder))
+        self.folder_button.clicked.connect(self._open_folder)
+        row = QHBoxLayout()
+        row.addWidget(self.import_button)
+        row.addWidget(self.folder_button)
+        row.addStretch(1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 6, 0, 0)
+        column.addWidget(area, 1)
+        column.addWidget(self._message)
+        column.addLayout(row)
+
+    @property
+    def message(self) -> str:
+        """What is said below the list."""
+        return self._message.text() if not self._message.isHidden() else ""
+
+    def import_file(self, file: Path) -> None:
+        """Take over a local file in the background."""
+        self._say(f"Reading “{file.name}”…", "")
+        self._downloads.import_file(file)
+
+    def show_device(self, model_id: str, text: str) -> None:
+        """Say on which device a model really runs, and why."""
+        if model_id in self.cards:
+            self.cards[model_id].show_device(text)
+
+    def _bring_into_view(self, part: QWidget) -> None:
+        # Its place is known when the layout has made room.
+        QTimer.singleShot(0, part, lambda: self._area.ensureWidgetVisible(part, 0, 12))
+
+    def _choose_file(self) -> None:
+        name, _ = QFileDialog.getOpenFileName(
+            self, "Import a model file", "", "Models (*.pth *.pt *.onnx *.zip);;All files (*)"
+        )
+        if name:
+            self.import_file(Path(name))
+
+    def _open_folder(self) -> None:
+        folder = self._downloads.store.folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            self._say(f"“{folder}” cannot be made: {error.strerror}.", "error")
+            return
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
+
+    def _use(self, model_id: str) -> None:
+        self._settings.update(model=model_id)
+
+    def _follow_settings(self, settings: Settings) -> None:
+        chosen = self.cards.get(settings.model or self._default)
+        if chosen is not None:
+            chosen.use.setChecked(True)
+
+    def _follow_state(self, _: str) -> None:
+        chosen = self._settings.settings.model
+        card = self.cards.get(chosen)
+        if card is not None and chosen != self._default and card.lost:
+            self._settings.update(model="")
+            self._say(f"{card.title} lacks its file now; the default model is used.", "info")
+
+    def _tell_finished(self, name: str) -> None:
+        ready = [card.title for card in self.cards.values() if name in card.files and card.ready]
+        if ready:
+            self._say(f"{ready[0]} is ready: choose it above.", "success")
+
+    def _tell_imported(self, weight: Weight) -> None:
+        self._say(f"{weight.title} was imported.", "success")
+
+    def _tell_failed(self, name: str, error: UserError) -> None:
+        if not name:
+            self._say(str(error), "error")
+
+    def _say(self, text: str, level: str) -> None:
+        self._message.say(text, level)
+        self._message.show()
+
+
+class ModelCard(QFrame):
+    """One model: whether it is used, what it is good for, and its files."""
+
+    chosen = Signal(str)
+    """Id of the model the user wants to use."""
+
+    def __init__(
+        self,
+        spec: SegmenterSpec,
+        groups: tuple[tuple[Weight, ...], ...],
+        downloads: Downloads,
+        parent: QWidget,
+    ) -> None:
+        super().__init__(parent)
+        self._spec = spec
+        self.title = spec.title
+        self.lost = False
+        """Whether it could be used a moment ago and cannot any more."""
+        self.use = QRadioButton(spec.title.replace("&", "&&"), self)
+        self.use.setObjectName(f"model.{spec.id}")
+        self.use.setToolTip(f"Use {spec.title}")
+        font = self.use.font()
+        font.setBold(True)
+        self.use.setFont(font)
+        self.use.clicked.connect(lambda: self.chosen.emit(spec.id))
+        self._ready = LevelLabel("", "", self)
+        self._device = soft_label("", self, indented=True)
+        self._device.hide()
+        self.files = {
+            weight.id: FileRow(weight, downloads, self) for group in groups for weight in group
+        }
+        self._build(groups)
+        downloads.state_changed.connect(self._follow_file)
+        self._show_ready()
+
+    def _build(self, groups: tuple[tuple[Weight, ...], ...]) -> None:
+        column = QVBoxLayout(self)
+        column.setContentsMargins(10, 8, 10, 8)
+        column.setSpacing(4)
+        column.addWidget(self.use)
+        column.addWidget(soft_label(self._spec.summary, self, indented=True))
+        facts = f"Version {self._spec.version} · Licence: {self._spec.licence}"
+        column.addWidget(soft_label(facts, self, indented=True))
+        indent(self._ready)
+        column.addWidget(self._ready)
+        column.addWidget(self._device)
+        edge = int(1.7 * self.fontMetrics().height())
+        for number, group in enumerate(groups):
+            if number:
+                column.addWidget(soft_label(_alternative(group), self, indented=True))
+            for weight in group:
+                row = self.files[weight.id]
+                row.layout().setContentsMargins(edge, 0, 0, 0)  # type: ignore[union-attr]
+                column.addWidget(row)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can be used."""
+        return self.use.isEnabled()
+
+    def show_device(self, text: str) -> None:
+        """Say where it runs."""
+        self._device.setText(text)
+        self._device.setVisible(bool(text))
+
+    def _follow_file(self, name: str) -> None:
+        if name in self.files:
+            self._show_ready()
+
+    def _show_ready(self) -> None:
+        missing = self._spec.available()
+        self.lost = self.use.isEnabled() and missing is not None
+        self.use.setEnabled(missing is None)
+        self.use.setAccessibleDescription(f"{self._spec.summary} {missing or ''}".strip())
+        # What is missing is what the rows below offer; without rows it must be said here.
+        self._ready.say(missing or "Ready to use.", "warning" if missing else "success")
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """A quiet card."""
+        role = QPalette.ColorRole
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(QPen(self.palette().color(role.Mid), 1.0))
+        painter.setBrush(self.palette().color(role.Base))
+        painter.drawRoundedRect(self.rect().adjusted(0, 0, -1, -1), 6, 6)
+
+
+def _alternative(group: tuple[Weight, ...]) -> str:
+    return "or instead, together:" if len(group) > 1 else "or instead:"
