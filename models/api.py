@@ -155,7 +155,7 @@ class Segmenter(Protocol):
 
 @runtime_checkable
 class CachedSegmenter(Segmenter, Protocol):
-    """A segmenter with more to say about embeddings that come from a disk; both are optional."""
+    """A segmenter that says more about embeddings that come from a disk; others need not."""
 
     @property
     def fingerprint(self) -> str:
