@@ -187,6 +187,7 @@ class MainWindow(QMainWindow):
         workspace, canvas = self.workspace, self.canvas
         handlers: dict[str, Callable[[], object]] = {
             "file.open_folder": self.choose_folder,
+            "file.open_recent": partial(self._open_palette, "recent"),
             "file.import_coco": self._choose_coco,
             "file.save": self._save,
             "file.show_coco": self._show_coco,
@@ -427,7 +428,11 @@ class MainWindow(QMainWindow):
             document = workspace.document
             return [c.name for c in document.categories()] if document else []
 
+        def recent_folders() -> Sequence[str]:
+            return self.settings.settings.recent_folders
+
         return (
+            Source("recent", "Folder", recent_folders, lambda f: self.open_path(Path(f)), "clock"),
             Source("classes", "Class", class_names, workspace.choose_name, "tag"),
             Source("images", "Image", self.image_list.visible_keys, workspace.show, "images"),
         )
