@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch  # noqa: TID253
 
+from annotator.core import raster
 from models.networks.edgesam import full_size_logits
 from models.transforms import MEAN, STD, Frame, full_mask, network_input, resize
 from tests.models import edgesam_fixture as fixture
@@ -77,7 +78,9 @@ def test_masks_are_those_of_the_definition(size, kind):
 
 
 def test_masks_are_column_major_for_run_lengths():
-    assert full_mask(smooth_logits(1), Frame(640, 480)).flags.f_contiguous
+    mask = full_mask(smooth_logits(1), Frame(640, 480))
+    assert mask.flags.f_contiguous
+    assert raster.from_array(mask) == raster.from_array(np.ascontiguousarray(mask))
 
 
 @pytest.mark.parametrize("value", [-1.0, 1.0])

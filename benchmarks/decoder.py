@@ -1,0 +1,202 @@
+"""The mask decoder: folded against the plain export, boxes in batches, masks at full size.
+
+    python benchmarks/decoder.py [--rounds 30]
+
+Weights are random: they decide nothing about time but how many cells have to be exact, so the
+objects are drawn (discs of 1.5, 15 and 53 % of the image) and the worst case, every cell, is
+shown too. Variants take turns; ratios are medians over the rounds, so that other load on the
+machine cancels. The plain side runs the way X-AnyLabeling runs it: onnxruntime's defaults.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+SHARES = (0.015, 0.15, 0.53)
+GRID = 64
+
+
+def disc(share: float, count: int, soft: float) -> np.ndarray:
+    """Logits (count, count) of a disc that covers this share of the frame."""
+    radius = count * np.sqrt(share / np.pi)
+    y, x = np.mgrid[:count, :count] + 0.5
+    return ((radius - np.hypot(x - count / 2, y - count / 2)) / soft).astype(np.float32)
+
+
+def alternate(variants: dict[str, Callable[[], object]], rounds: int) -> dict[str, np.ndarray]:
+    """Seconds of each variant, one after the other in every round."""
+    taken: dict[str, list[float]] = {name: [] for name in variants}
+    for variant in variants.values():
+        variant()
+    for _ in range(rounds):
+        for name, variant in variants.items():
+            start = time.perf_counter()
+            variant()
+            taken[name].append(time.perf_counter() - start)
+    return {name: np.array(values) for name, values in taken.items()}
+
+
+def report(title: str, taken: dict[str, np.ndarray], reference: str) -> None:
+    """Print milliseconds and ratios to the reference of the same round."""
+    print(f"\n{title}")
+    for name, values in taken.items():
+        ratio = np.median(values / taken[reference])
+        milliseconds = np.median(values) * 1e3, values.min() * 1e3
+        print(f"  {name:44s} {milliseconds[0]:8.1f} ms (min {milliseconds[1]:.1f})  x {ratio:.2f}")
+
+
+def export(folder: Path) -> None:
+    """Write all graphs of an EdgeSAM with random weights."""
+    import torch
+
+    from models.networks.edgesam import EdgeSam
+    from models.networks.folded import export_folded, export_plain
+
+    torch.manual_seed(0)
+    network = EdgeSam().eval()
+    export_folded(network.prompt_encoder, network.mask_decoder, folder)
+    export_plain(network.prompt_encoder, network.mask_decoder, folder / "plain.onnx")
+
+
+class Decoders:
+    """The plain and the folded decoder on one random embedding."""
+
+    def __init__(self, folder: Path) -> None:
+        import onnxruntime
+
+        from models.onnx_decoder import FoldedDecoder
+
+        self.image = np.random.default_rng(0).normal(size=(256, GRID, GRID)).astype(np.float32)
+        self.plain = onnxruntime.InferenceSession(
+            str(folder / "plain.onnx"), providers=["CPUExecutionProvider"]
+        )
+        self.folded = FoldedDecoder(folder)
+        self.arrays = {"image": self.image, **self.folded.prepare(self.image)}
+
+    def ask_plain(self, coords: np.ndarray, labels: np.ndarray) -> object:
+        """One prompt through the plain export: scores and logits."""
+        feeds = {"image_embeddings": self.image[None], "point_coords": coords[None]}
+        return self.plain.run(None, {**feeds, "point_labels": labels[None]})
+
+    def ask(
+        self, coords: np.ndarray, labels: np.ndarray, tokens: tuple[int, ...], cells: np.ndarray
+    ) -> object:
+        """B prompts through the folded decoder, exact in the given cells; candidates."""
+        from models.api import Box
+        from models.edgesam.segmenter import ranked
+        from models.onnx_decoder import BATCH, undecided
+
+        answers = []
+        for first in range(0, len(coords), BATCH):
+            part = slice(first, first + BATCH)
+            trunk = self.folded.trunk(self.arrays, coords[part], labels[part], tokens)
+            for number in range(len(trunk.coarse)):
+                undecided(trunk.coarse[number])
+                logits = self.folded.logits(trunk, number, cells)
+                answers.append(ranked(logits, Box(0, 0, 1024, 1024)))
+        return answers
+
+
+def clicks(decoders: Decoders, rounds: int) -> None:
+    """One click: four candidates with their scores."""
+    coords = np.array([[512, 512], [0, 0]], np.float32)
+    labels = np.array([1, -1], np.float32)
+    tokens = (0, 1, 2, 3)
+    variants: dict[str, Callable[[], object]] = {
+        "plain export": lambda: decoders.ask_plain(coords, labels)
+    }
+    for share in SHARES:
+        edge = np.abs(disc(share, GRID, 1.0)) < 3
+        variants[f"folded, edges of {share:.1%} ({edge.sum()} cells)"] = lambda edge=edge: (
+            decoders.ask(coords[None], labels[None], tokens, edge)
+        )
+    inside = disc(0.15, GRID, 1.0) > -1.5
+    variants[f"folded, all of 15 % ({inside.sum()} cells)"] = lambda: decoders.ask(
+        coords[None], labels[None], tokens, inside
+    )
+    everything = np.ones((GRID, GRID), bool)
+    variants["folded, every cell (worst case)"] = lambda: decoders.ask(
+        coords[None], labels[None], tokens, everything
+    )
+    variants["image side, once per image"] = lambda: decoders.folded.prepare(decoders.image)
+    report("A click (target: at most 0.5)", alternate(variants, rounds), "plain export")
+
+
+def boxes(decoders: Decoders, rounds: int, count: int = 64) -> None:
+    """Many box prompts on one image, each with the mask of token 0."""
+    random = np.random.default_rng(1)
+    corners = np.sort(random.uniform(0, 1000, (count, 2, 2)), axis=1).astype(np.float32)
+    labels = np.tile(np.array([2, 3], np.float32), (count, 1))
+    everything = np.ones((GRID, GRID), bool)
+    inside = disc(0.05, GRID, 1.0) > -1.5
+    variants: dict[str, Callable[[], object]] = {
+        "plain export, one by one": lambda: [
+            decoders.ask_plain(*pair) for pair in zip(corners, labels, strict=True)
+        ],
+        f"folded, objects of 5 % ({inside.sum()} cells)": lambda: decoders.ask(
+            corners, labels, (0,), inside
+        ),
+        "folded, every cell (worst case)": lambda: decoders.ask(corners, labels, (0,), everything),
+    }
+    taken = alternate(variants, max(2, rounds // 10))
+    report(f"{count} boxes (target: at most 0.25)", taken, "plain export, one by one")
+
+
+def straightforward(logits: np.ndarray, width: int, height: int) -> object:
+    """EdgeSAM's own predictor: every candidate to full size, then the chosen one encoded."""
+    from pycocotools import mask as coco
+
+    scale = 1024 / max(width, height)
+    resized = int(height * scale + 0.5), int(width * scale + 0.5)
+    large = cv2.resize(logits, (1024, 1024), interpolation=cv2.INTER_LINEAR)
+    large = large[: resized[0], : resized[1]]
+    full = cv2.resize(large, (width, height), interpolation=cv2.INTER_LINEAR) > 0
+    chosen = full if full.ndim == 2 else full[..., 0]
+    return coco.encode(np.asfortranarray(chosen.astype(np.uint8)))
+
+
+def commits(rounds: int) -> None:
+    """Logits to a full-size mask and its run lengths at 12 megapixels."""
+    from annotator.core import raster
+    from models.transforms import Frame, full_mask
+
+    frame = Frame(4000, 3000)
+    for share in SHARES:
+        logits = disc(share, 256, 2.0)
+        four = np.ascontiguousarray(np.stack([logits] * 4, axis=-1))
+        taken = alternate(
+            {
+                "straightforward, four masks": lambda four=four: straightforward(four, 4000, 3000),
+                "straightforward, one mask": lambda one=logits: straightforward(one, 4000, 3000),
+                "mask only": lambda one=logits: full_mask(one, frame),
+                "mask and run lengths": lambda one=logits: raster.from_array(full_mask(one, frame)),
+            },
+            rounds,
+        )
+        report(f"Commit at 12 MP, {share:.1%} (target: 0.5)", taken, "straightforward, four masks")
+
+
+def main() -> None:
+    """Run all parts."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=30)
+    rounds = parser.parse_args().rounds
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    with tempfile.TemporaryDirectory() as folder:
+        export(Path(folder))
+        decoders = Decoders(Path(folder))
+        clicks(decoders, rounds)
+        boxes(decoders, rounds)
+    commits(rounds)
+
+
+if __name__ == "__main__":
+    main()
