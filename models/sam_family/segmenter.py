@@ -1,0 +1,164 @@
+"""SAM and MobileSAM: an encoder and a decoder in SAM's layout behind `models.api.Segmenter`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from models.api import Box, Embedding, MaskCandidate, ModelError, Prompt
+from models.edgesam.segmenter import ask
+from models.transforms import SIDE, Frame, full_mask, network_input
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from models.api import SegmenterSpec
+    from models.edgesam.segmenter import Question
+    from models.onnx_decoder import Decoder, Floats
+
+PATCH = 16
+"""Pixels of the network's frame along a side of an embedding's cell."""
+ONE_MASK = (0,)
+THREE_MASKS = (1, 2, 3)
+
+
+class Encoder(Protocol):
+    """An image encoder."""
+
+    def encode(self, pixels: Floats) -> Floats:
+        """Normalised, padded pixels (1, 3, S, S) to an embedding (C, S / 16, S / 16).
+
+        Raises:
+            ModelError: the network cannot encode at this size.
+        """
+
+
+class SamSegmenter:
+    """Rules of segment-anything around encoder and decoder.
+
+    Args:
+        spec: the description this instance is made for.
+        encoder: makes embeddings.
+        decoder: answers prompts; the mask tokens are those of SAM.
+        fingerprint: changes with weights and runtime: part of the key of cached embeddings.
+        side: side of the network's square frame in pixels, as in training.
+    """
+
+    def __init__(
+        self,
+        spec: SegmenterSpec,
+        encoder: Encoder,
+        decoder: Decoder,
+        fingerprint: str,
+        side: int = SIDE,
+    ) -> None:
+        self._spec = spec
+        self._encoder = encoder
+        self._decoder = decoder
+        self._fingerprint = fingerprint
+        self._side = side
+
+    @property
+    def spec(self) -> SegmenterSpec:
+        """The description this instance was made from."""
+        return self._spec
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with weights and runtime: part of the key of cached embeddings."""
+        return self._fingerprint
+
+    def encode(self, image: NDArray[np.uint8]) -> Embedding:
+        """Embed (H, W, 3) uint8 RGB: `image` (256, 64, 64) float32."""
+        return self.encode_at(image, self._side)
+
+    def encode_at(self, image: NDArray[np.uint8], side: int) -> Embedding:
+        """Embed with the longest side at `side` pixels: `image` (256, side / 16, side / 16).
+
+        Other sizes than 1024 are BA-SAM's high-resolution encoding: small objects get finer
+        masks for about the square of the effort; nobody published how exact they are.
+
+        Raises:
+            ModelError: the network cannot encode at this size, or returns no numbers.
+        """
+        height, width = image.shape[:2]
+        embedding = self._encoder.encode(network_input(image, Frame(width, height, side)))
+        if not np.isfinite(embedding).all():
+            raise ModelError(
+                "The encoder returned values that are not numbers: its weights are damaged. "
+                "Remove the model's file and get it again."
+            )
+        return Embedding(self._spec.id, width, height, {"image": embedding})
+
+    def decode(self, embedding: Embedding, prompt: Prompt) -> tuple[MaskCandidate, ...]:
+        """Candidate masks for a prompt; see `models.api.Segmenter.decode`.
+
+        One click is ambiguous and gets three candidates; a box or several clicks get the one
+        that the network was trained to give for them.
+        """
+        return self.decode_many(embedding, (prompt,))[0]
+
+    def decode_many(
+        self, embedding: Embedding, prompts: Sequence[Prompt]
+    ) -> list[tuple[MaskCandidate, ...]]:
+        """`decode` for many prompts on one image, in batches of equal kind.
+
+        Raises:
+            ModelError: the embedding is damaged.
+        """
+        frame = _frame(embedding)
+        groups: dict[tuple[int, tuple[int, ...]], list[tuple[int, Question]]] = defaultdict(list)
+        for index, prompt in enumerate(prompts):
+            question = ask(prompt, frame)
+            if question is not None:
+                tokens = chosen_tokens(question)
+                groups[len(question.labels), tokens].append((index, question))
+        results: list[tuple[MaskCandidate, ...]] = [()] * len(prompts)
+        for (_, tokens), members in groups.items():
+            questions = [question for _, question in members]
+            answers = self._decoder.decode(
+                embedding.arrays,
+                np.stack([question.coords for question in questions]),
+                np.stack([question.labels for question in questions]),
+                tokens,
+                np.stack([question.focus for question in questions]),
+            )
+            for (index, _), (logits, quality) in zip(members, answers, strict=True):
+                results[index] = ranked(logits, quality, frame.extent)
+        return results
+
+    def render(self, embedding: Embedding, candidate: MaskCandidate) -> NDArray[np.bool_]:
+        """The candidate as an (H, W) bool mask, column-major; see `transforms.full_mask`."""
+        return full_mask(candidate.logits, _frame(embedding))
+
+
+def chosen_tokens(question: Question) -> tuple[int, ...]:
+    """Three masks for a single click, one for anything less ambiguous, as SAM was trained."""
+    # Without a box the last token is padding.
+    clicks = len(question.labels) - 1 if question.labels[-1] < 0 else 0
+    return THREE_MASKS if clicks == 1 else ONE_MASK
+
+
+def ranked(logits: Floats, quality: Floats, extent: Box) -> tuple[MaskCandidate, ...]:
+    """Candidates of (M, n, n) logits: the best quality first, the others from small to large.
+
+    An empty mask is no answer whatever its quality (M): it comes last and scores 0.
+    """
+    areas = np.count_nonzero(logits > 0, axis=(1, 2))
+    scores = np.where((areas > 0) & np.isfinite(quality), np.clip(quality, 0, 1), 0)
+    # The unclipped quality decides: a good network predicts more than 1 for several masks.
+    best = int(np.argmax(np.where(scores > 0, quality, -np.inf))) if scores.any() else 0
+    others = [index for index in range(len(logits)) if index != best]
+    others.sort(key=lambda index: (areas[index] == 0, areas[index]))
+    return tuple(
+        MaskCandidate(logits[index], extent, float(scores[index])) for index in (best, *others)
+    )
+
+
+def _frame(embedding: Embedding) -> Frame:
+    """How the image lay in the network's frame; the embedding's size says at which size."""
+    side = PATCH * embedding.arrays["image"].shape[-1]
+    return Frame(embedding.width, embedding.height, side)

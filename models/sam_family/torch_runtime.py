@@ -1,0 +1,127 @@
+"""Networks in SAM's layout, run by torch; importing this module imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+import torch  # noqa: TID253
+from torch import nn  # noqa: TID253
+
+from models.api import ModelError
+from models.checkpoints import load_exactly, read_checkpoint
+from models.networks.sam_vit import Sam, encode_at, prompts_at
+from models.onnx_decoder import not_finite
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from models.onnx_decoder import Cells, Floats
+
+Network = TypeVar("Network", bound=nn.Module)
+
+BATCH = 8
+"""Prompts decoded at once: more would only take memory."""
+
+
+def best_device() -> torch.device:
+    """The graphics processor when there is one, else the processor."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+class TorchEncoder:
+    """Runs the image encoder of a network."""
+
+    def __init__(self, network: nn.Module, device: torch.device) -> None:
+        self._network = network.to(device).eval()
+        self._device = device
+
+    def encode(self, pixels: Floats) -> Floats:
+        """See `segmenter.Encoder.encode`."""
+        with torch.inference_mode():
+            found = encode_at(self._network, torch.from_numpy(pixels).to(self._device))
+        result: Floats = found[0].float().cpu().numpy()
+        return result
+
+
+class TorchDecoder:
+    """Runs prompt encoder and mask decoder of a network; see `models.onnx_decoder.Decoder`."""
+
+    def __init__(self, network: Sam, device: torch.device) -> None:
+        self._prompts = network.prompt_encoder.to(device).eval()
+        self._decoder = network.mask_decoder.to(device).eval()
+        self._device = device
+
+    def prepare(self, image: Floats) -> dict[str, Floats]:
+        """Nothing is worth computing in advance."""
+        return {}
+
+    def decode(
+        self,
+        arrays: Mapping[str, NDArray[np.generic]],
+        coords: Floats,
+        labels: Floats,
+        chosen: Sequence[int],
+        focus: Cells,
+    ) -> list[tuple[Floats, Floats]]:
+        """Answer B prompts, all cells exactly.
+
+        Raises:
+            ModelError: the embedding is not finite.
+        """
+        image = torch.from_numpy(np.asarray(arrays["image"], np.float32)).to(self._device)[None]
+        answers = []
+        for first in range(0, len(coords), BATCH):
+            part = slice(first, first + BATCH)
+            logits, quality = self._answer(image, coords[part], labels[part])
+            logits, quality = logits[:, list(chosen)], quality[:, list(chosen)]
+            if not torch.isfinite(logits).all():
+                raise not_finite()
+            answers += list(zip(logits.cpu().numpy(), quality.cpu().numpy(), strict=True))
+        return answers
+
+    def _answer(self, image: Tensor, coords: Floats, labels: Floats) -> tuple[Tensor, Tensor]:
+        prompts = prompts_at(self._prompts, image.shape[-1])
+        with torch.inference_mode():
+            sparse = prompts.embed_tokens(
+                torch.from_numpy(coords).to(self._device),
+                torch.from_numpy(labels).to(self._device),
+            )
+            dense = prompts.no_mask_embed.weight.reshape(1, -1, 1, 1)
+            logits, quality = self._decoder.decode_all(
+                image, prompts.dense_positions(), sparse, dense
+            )
+        return logits.float(), quality.float()
+
+
+def loaded(build: Callable[[], Network], checkpoint: Path, title: str) -> Network:
+    """A network with the weights of a checkpoint.
+
+    Raises:
+        ModelError: the file does not fit key for key, or holds values that are not numbers.
+    """
+    return filled(build, read_checkpoint(checkpoint), checkpoint, title)
+
+
+def filled(
+    build: Callable[[], Network], state: Mapping[str, Tensor], checkpoint: Path, title: str
+) -> Network:
+    """A network with the tensors of a state dict that was read from `checkpoint`.
+
+    Raises:
+        ModelError: see `loaded`.
+    """
+    for name, value in state.items():
+        if not torch.isfinite(value).all():
+            raise ModelError(f"“{checkpoint.name}” is damaged: “{name}” holds no numbers.")
+    # On the meta device nothing is initialised: random numbers for ViT-H would take many seconds.
+    with torch.device("meta"):
+        network = build()
+    network.to_empty(device="cpu")
+    load_exactly(network, state, title, checkpoint.name)
+    return network.eval().requires_grad_(False)
