@@ -70,12 +70,13 @@ def test_hold_h_to_see_the_bare_image(start: Start, folder: Path) -> None:
         spot = user.view(170, 70)
 
         def is_bare() -> bool:
-            color = user.window.canvas.viewport().grab().toImage().pixelColor(spot)
+            place = user.window.canvas.viewport().mapTo(user.window, spot)
+            color = user.window.grab().toImage().pixelColor(place)
             image = user.workspace.image
             assert image is not None
             ground = image.pixels[70, 170]
             shown = (color.red(), color.green(), color.blue())
-            return max(abs(a - int(b)) for a, b in zip(shown, ground, strict=True)) < 16
+            return max(abs(a - int(b)) for a, b in zip(shown, ground, strict=True)) < 8
 
         user.waits_for(lambda: not is_bare())
         QTest.keyPress(user.window.canvas, Qt.Key.Key_H)
