@@ -35,6 +35,33 @@ def test_the_window_appears_before_anything_heavy_is_imported() -> None:
     assert out.strip() == "[]"
 
 
+def test_modules_imported_after_qt_are_not_read_again_as_source() -> None:
+    out = python(
+        "import linecache\n"
+        "from annotator.app import make_application\n"
+        "application = make_application()\n"
+        "import numpy\n"
+        "print([name for name in linecache.cache if 'numpy' in name])\n"
+    )
+    assert out.strip() == "[]"
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "1"), ("3", "3")])
+def test_linear_algebra_gets_one_thread_unless_told_otherwise(
+    before: str | None, after: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    if before is not None:
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", before)
+    out = python(
+        "import os\n"
+        "from annotator.app import make_application\n"
+        "application = make_application()\n"
+        "print(os.environ['OPENBLAS_NUM_THREADS'])\n"
+    )
+    assert out.strip() == after
+
+
 def test_torch_is_not_needed_to_import_the_models() -> None:
     out = python(
         "import sys, models.registry\n"

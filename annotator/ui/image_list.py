@@ -33,6 +33,7 @@ from annotator.ui.image_row import (
 from annotator.ui.theme import mixed, soft_text
 
 if TYPE_CHECKING:
+    from annotator.core.images import LoadedImage
     from annotator.services.document import Document
     from annotator.services.workspace import Workspace
 
@@ -58,6 +59,7 @@ class ImageList(QWidget):
         self._workspace = workspace
         self._document: Document | None = None
         self._thumbnails: Thumbnails | None = None
+        self._thumbnails_due = False
         self._current = ""
         self._model = ImageModel(self)
         self._view = _View(self._model, self)
@@ -87,6 +89,8 @@ class ImageList(QWidget):
         workspace.project_opened.connect(self._open)
         workspace.project_closed.connect(self._close)
         workspace.image_shown.connect(self._follow_image)
+        workspace.image_ready.connect(self._follow_pixels)
+        workspace.image_failed.connect(self._begin_thumbnails)
         model.counted.connect(self._follow_counts)
         model.order_changed.connect(self._follow_order)
         model.modelReset.connect(self._mark_current)
@@ -131,6 +135,7 @@ class ImageList(QWidget):
     def _open(self, document: Document) -> None:
         self._close()
         self._document = document
+        self._thumbnails_due = False
         self._thumbnails = Thumbnails(parent=self)
         self._thumbnails.ready.connect(self._show_thumbnail)
         document.images_changed.connect(self._model.add_images)
@@ -154,9 +159,19 @@ class ImageList(QWidget):
         if self._thumbnails is None or self._document is None:
             return None
         image = self._thumbnails.get(key)
-        if image is None:
+        if image is None and self._thumbnails_due:
             self._thumbnails.request(key, self._document.path(key))
         return image
+
+    def _follow_pixels(self, image: LoadedImage) -> None:
+        if image.complete:
+            self._begin_thumbnails()
+
+    def _begin_thumbnails(self, *_: object) -> None:
+        """From the first image on; before that they would only delay it."""
+        if not self._thumbnails_due:
+            self._thumbnails_due = True
+            self._view.viewport().update()
 
     def _show_thumbnail(self, key: str) -> None:
         self._model.touch(key)

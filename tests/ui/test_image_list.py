@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +14,13 @@ from PySide6.QtGui import QColor, QImage, QPainter, QPalette
 from PySide6.QtWidgets import QApplication, QLineEdit, QTableView, QToolButton
 from pytestqt.qtbot import QtBot
 
+from annotator.core import images as core_images
 from annotator.core import raster
 from annotator.core.annotation import Annotation, ImageRecord, ImageState
 from annotator.core.paths import natural_path_key
 from annotator.services.document import Document
 from annotator.services.settings import SettingsStore
+from annotator.services.thumbnails import Thumbnails
 from annotator.services.workspace import Workspace
 from annotator.ui.image_list import ImageList
 from annotator.ui.image_model import STATES, ImageModel, describe
@@ -247,6 +250,54 @@ def test_thumbnails_of_visible_rows_arrive(user: User) -> None:
     picture = user.view.viewport().grab(place).toImage()
     color = QColor(picture.pixel(38, place.height() // 2))
     assert (color.red(), color.green(), color.blue()) == pytest.approx((120, 90, 200), abs=6)
+
+
+def test_thumbnails_wait_for_the_first_image(
+    qtbot: QtBot, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    request, load = Thumbnails.request, core_images.load_preview
+    slow = threading.Event()
+
+    def spy(service: Thumbnails, key: str, path: Path) -> None:
+        asked.append(key)
+        request(service, key, path)
+
+    def load_late(key: str, path: Path) -> core_images.LoadedImage:
+        slow.wait(10)
+        return load(key, path)
+
+    monkeypatch.setattr(Thumbnails, "request", spy)
+    monkeypatch.setattr(core_images, "load_preview", load_late)
+    workspace = Workspace(SettingsStore(tmp_path / "settings.ini"))
+    images = ImageList(workspace)
+    qtbot.addWidget(images)
+    images.resize(300, 500)
+    images.show()
+    workspace.open_folder(folder)
+    try:
+        qtbot.waitUntil(lambda: images.visible_keys() == NAMES)
+        images.grab()
+        assert asked == []
+        slow.set()
+        qtbot.waitUntil(lambda: set(asked) == set(NAMES))
+    finally:
+        slow.set()
+        workspace.close()
+
+
+def test_thumbnails_begin_when_the_first_image_cannot_be_read(user: User, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "a.png").write_bytes(b"no image")
+    Image.new("RGB", (9, 9)).save(other / "b.png")
+    user.workspace.open_folder(other)
+
+    def arrived() -> bool:
+        thumbnails = user.images._thumbnails
+        return thumbnails is not None and thumbnails.get("b.png") is not None
+
+    user.qtbot.waitUntil(arrived)
 
 
 def test_messages_instead_of_rows(user: User, qtbot: QtBot) -> None:
