@@ -35,7 +35,7 @@ CORNER_LABELS = (2.0, 3.0)
 # logits: stability looks at +1 and -1, and trained masks are smooth.
 DECIDED = 4.0
 # Prompts decoded in one run: more would only take memory.
-BATCH = 4
+BATCH = 2
 
 
 def open_session(source: Path | bytes, *, arena: bool = False) -> Session:
@@ -135,6 +135,7 @@ class FoldedDecoder:
         self._side = open_session(folder / "side.onnx")
         self._trunk = open_session(folder / "trunk.onnx", arena=True)
         self._cells = open_session(folder / "cells.onnx")
+        self._shrinking = _shrinking()
 
     def prepare(self, image: Floats) -> dict[str, Floats]:
         """The image side; see `Decoder.prepare`."""
@@ -156,7 +157,8 @@ class FoldedDecoder:
         answers = []
         for first in range(0, len(coords), BATCH):
             part = slice(first, first + BATCH)
-            trunk = self.trunk(arrays, coords[part], labels[part], chosen)
+            last = len(coords) > 1 and first + BATCH >= len(coords)
+            trunk = self.trunk(arrays, coords[part], labels[part], chosen, shrink=last)
             for prompt, near in enumerate(focus[part]):
                 logits = self.logits(trunk, prompt, undecided(trunk.coarse[prompt]) | near)
                 answers.append((logits, trunk.quality[prompt, list(chosen)]))
@@ -168,8 +170,17 @@ class FoldedDecoder:
         coords: Floats,
         labels: Floats,
         chosen: Sequence[int],
+        *,
+        shrink: bool = False,
     ) -> Trunk:
         """Everything but exact logits, for B prompts.
+
+        Args:
+            arrays: see `Decoder.decode`.
+            coords: see `Decoder.decode`.
+            labels: see `Decoder.decode`.
+            chosen: see `Decoder.decode`.
+            shrink: give memory that only a batch needs back afterwards.
 
         Raises:
             ModelError: the embedding is not finite.
@@ -179,7 +190,8 @@ class FoldedDecoder:
         feeds["labels"] = _value(labels)
         feeds["chosen"] = _value(np.asarray(chosen, np.int64))
         names = ["cells", "weights", "quality", "coarse"]
-        cells, weights, quality, coarse = self._trunk.run_with_ort_values(names, feeds)
+        options = self._shrinking if shrink else None
+        cells, weights, quality, coarse = self._trunk.run_with_ort_values(names, feeds, options)
         samples = np.asarray(coarse.numpy(), np.float32)
         if not np.isfinite(samples).all():
             raise not_finite()
@@ -268,6 +280,15 @@ def not_finite() -> ModelError:
         "The image embedding is damaged: it contains values that are not numbers. "
         "Clear the embedding cache; if that does not help, the weights are damaged."
     )
+
+
+def _shrinking() -> Any:
+    """Options of a run after which the arena gives unused memory back."""
+    from onnxruntime import RunOptions
+
+    options = RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    return options
 
 
 def _value(array: NDArray[np.generic]) -> OrtValue:
