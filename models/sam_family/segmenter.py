@@ -148,9 +148,9 @@ def ranked(logits: Floats, quality: Floats, extent: Box) -> tuple[MaskCandidate,
     An empty mask is no answer whatever its quality (M): it comes last and scores 0.
     """
     areas = np.count_nonzero(logits > 0, axis=(1, 2))
-    scores = np.where((areas > 0) & np.isfinite(quality), np.clip(quality, 0, 1), 0)
-    # The unclipped quality decides: a good network predicts more than 1 for several masks.
-    best = int(np.argmax(np.where(scores > 0, quality, -np.inf))) if scores.any() else 0
+    # Not clipped before the best is chosen: a sure network predicts more than 1 for several masks.
+    ranks = np.where((areas > 0) & np.isfinite(quality), quality, -np.inf)
+    best, scores = int(np.argmax(ranks)), np.clip(ranks, 0, 1)
     others = [index for index in range(len(logits)) if index != best]
     others.sort(key=lambda index: (areas[index] == 0, areas[index]))
     return tuple(
