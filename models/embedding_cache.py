@@ -43,6 +43,9 @@ DISK_SHARE = 0.25
 FREE_BYTES = 1 << 30
 """Nothing is written to a disk with less than this to spare."""
 
+PIXELS = "1"
+"""Raise it whenever other pixels are read from the same file than before."""
+
 _MAGIC = b"ANEMBED1"
 _HEAD = struct.Struct("<8sIIQ")
 """Magic, CRC-32 of all that follows this head, length of the description, length of the arrays."""
@@ -93,6 +96,7 @@ class EmbeddingKey:
     def fields(self) -> list[str]:
         """All of it, in a fixed order."""
         return [
+            PIXELS,
             self.content,
             self.model,
             self.version,

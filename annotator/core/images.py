@@ -84,6 +84,7 @@ class LoadedImage:
         grey: the file has one channel.
         samples: original samples of more than 8 bits, upright (H, W) or (H, W, 3), or None.
         note: what a person should know about this file, may be empty.
+        stamp: size in bytes and time of the last change in ns of the file when it was read.
     """
 
     key: str
@@ -96,6 +97,7 @@ class LoadedImage:
     grey: bool = False
     samples: Samples | None = None
     note: str = ""
+    stamp: tuple[int, int] = (0, 0)
 
     @property
     def nbytes(self) -> int:
@@ -156,10 +158,12 @@ def load(key: str, path: Path) -> LoadedImage:
         UserError: as `read_image`.
     """
     with open_file(path) as file:
+        stamp = _stamp(file)
         info = read_info(path, file)
         pixels, samples = _decode(path, file, info)
     keep = samples is not None and samples.nbytes <= SAMPLES_LIMIT
-    return replace(_describe(key, info, pixels), samples=samples if keep else None)
+    image = _describe(key, info, pixels)
+    return replace(image, samples=samples if keep else None, stamp=stamp)
 
 
 def load_preview(key: str, path: Path, max_side: int = PREVIEW_SIDE) -> LoadedImage:
@@ -169,12 +173,13 @@ def load_preview(key: str, path: Path, max_side: int = PREVIEW_SIDE) -> LoadedIm
         UserError: as `read_image`.
     """
     with open_file(path) as file:
+        stamp = _stamp(file)
         info = read_info(path, file)
         if not pays_preview(info):
             pixels, samples = _decode(path, file, info)
-            return replace(_describe(key, info, pixels), samples=samples)
+            return replace(_describe(key, info, pixels), samples=samples, stamp=stamp)
         pixels = _reduced(path, file, info, max_side)
-    return _describe(key, info, pixels)
+    return replace(_describe(key, info, pixels), stamp=stamp)
 
 
 def thumbnail(path: Path, side: int) -> Pixels:
@@ -194,6 +199,11 @@ def thumbnail(path: Path, side: int) -> Pixels:
 def pays_preview(info: ImageInfo) -> bool:
     """Whether a reduced picture comes much sooner than the complete one."""
     return info.format == "JPEG" and max(info.width, info.height) >= 2 * PREVIEW_SIDE
+
+
+def _stamp(file: IO[bytes]) -> tuple[int, int]:
+    status = os.fstat(file.fileno())
+    return status.st_size, status.st_mtime_ns
 
 
 def _describe(key: str, info: ImageInfo, pixels: Pixels) -> LoadedImage:

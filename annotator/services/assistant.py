@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, Signal, SignalInstance
 
 from annotator.core.errors import UserError
+from annotator.services.embeddings import Embeddings, ImageFile
+from annotator.services.look_ahead import LookAhead
 from annotator.services.task_queue import TaskQueue
-from models.api import Describer, Embedding, MaskCandidate, ModelError, Prompt, Segmenter
+from models.api import Box, Describer, Embedding, MaskCandidate, ModelError, Prompt, Segmenter
 from models.registry import segmenter_spec
 
 if TYPE_CHECKING:
@@ -20,23 +23,28 @@ if TYPE_CHECKING:
 
     from annotator.core.mask import Mask
     from models.api import SegmenterSpec
+    from models.crops import Crop
 
-EMBEDDING_BYTES = 96 * 2**20
+LOOK_MS = 150
+"""How long the view has to rest before the visible part is encoded by itself, milliseconds."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """The complete image a prompt refers to.
+    """The image a prompt refers to.
 
     Attributes:
         key: the image's key in the project.
-        identity: names these very pixels; another file, or the same file read again, has another.
+        file: the bytes the pixels were read from.
         pixels: (H, W, 3) uint8 RGB, upright.
+        complete: False: `pixels` is a smaller picture of the whole image. Prompts can be answered
+            then if the embedding was made before.
     """
 
     key: str
-    identity: str
+    file: ImageFile
     pixels: NDArray[np.uint8]
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,13 +76,14 @@ class Finished:
 
 
 class Assistant(QObject):
-    """Runs one segmenter on a `TaskQueue`.
+    """Runs one segmenter on a `TaskQueue`, and another instance of it beforehand on neighbours.
 
-    The segmenter, the describer and the embedding cache are touched by the model thread only.
+    The segmenter and the describer are touched by the model thread only.
 
     Args:
         queue: the model thread.
         parent: Qt parent.
+        embeddings: where embeddings are kept; by default in memory and in the user's cache folder.
     """
 
     answered = Signal(object)
@@ -86,14 +95,37 @@ class Assistant(QObject):
     failed = Signal(object)
     """A `UserError`: the model could not be loaded or could not answer."""
 
-    def __init__(self, queue: TaskQueue, parent: QObject | None = None) -> None:
+    resolution_changed = Signal(str)
+    """How much of the current image's detail the model sees: "whole image 1:3.9", "detail 1:1",
+    or "" for a model that sees all there is."""
+    sharpened = Signal()
+    """The visible part is encoded by itself now: the same prompt gets a more exact answer."""
+
+    def __init__(
+        self,
+        queue: TaskQueue,
+        parent: QObject | None = None,
+        embeddings: Embeddings | None = None,
+    ) -> None:
         super().__init__(parent)
         self._queue = queue
         self._model_id = ""
         self._segmenter: Segmenter | None = None
         self._describer: Describer | None = None
-        self._embeddings: OrderedDict[tuple[str, str], Embedding] = OrderedDict()
+        self._embeddings = embeddings or Embeddings()
+        self._ahead = LookAhead(self._embeddings, self)
+        self._neighbours: tuple[Path, ...] = ()
         self._commits = 0
+        self._picture: Picture | None = None
+        self._visible: Box | None = None
+        self._crop: Crop | None = None
+        self._wanted: Crop | None = None
+        self._asked: tuple[Prompt, Crop | None] = (Prompt(), None)
+        self._resolution = ""
+        self._rest = QTimer(self)
+        self._rest.setSingleShot(True)
+        self._rest.setInterval(LOOK_MS)
+        self._rest.timeout.connect(self._choose_crop)
 
     @property
     def pending(self) -> int:
@@ -107,43 +139,172 @@ class Assistant(QObject):
             ModelError: no such model.
         """
         spec = segmenter_spec(model_id)
-        self._model_id = spec.id
+        if spec.id != self._model_id:
+            self._model_id = spec.id
+            self._ahead.stop()
+            self._forget_crop()
 
     @property
     def model(self) -> SegmenterSpec:
         """The model in use."""
         return segmenter_spec(self._model_id)
 
-    def prepare(self, picture: Picture) -> None:
-        """Compute the embedding of an image before the first click."""
+    def expect(self, key: str, path: Path) -> None:
+        """This image is being opened: look for its embedding before there are pixels."""
+        self.leave()
         model_id = self._model_id
+
+        def done(found: bool) -> None:
+            if found:
+                self.prepared.emit(key)
+
+        self._queue.submit("prepare", lambda: self._find_early(path, model_id), done, self._fail)
+
+    def look_ahead(self, neighbours: Sequence[Path]) -> None:
+        """Encode these images in this order in the background, after the current one.
+
+        Replaces what was still waiting. Only for models whose embeddings are worth it.
+        """
+        self._neighbours = tuple(neighbours)
+        self._ahead.stop_neighbours()
+        self._start_ahead()
+
+    def leave(self) -> None:
+        """There is no current image any more: nothing is made beforehand for it."""
+        self._queue.cancel("prepare")
+        self._ahead.stop()
+        self._neighbours = ()
+        self._picture = self._visible = None
+        self._forget_crop()
+
+    def prepare(self, picture: Picture) -> None:
+        """Compute the embedding of an image before the first click; of a preview, look for it."""
+        model_id = self._model_id
+
+        def done(found: bool) -> None:
+            if found:
+                self.prepared.emit(picture.key)
+            if picture.complete:
+                self._look_around(picture)
+
         self._queue.submit(
             "prepare",
-            lambda: self._embedding(picture, model_id),
-            lambda _: self.prepared.emit(picture.key),
-            self._fail,
+            lambda: self._embedding(picture, model_id) is not None,
+            done,
+            # What goes wrong with a preview goes wrong with the complete image, too.
+            self._fail if picture.complete else _raise_if_bug,
         )
 
     def ask(self, picture: Picture, prompt: Prompt) -> None:
-        """Emit `answered` for this prompt; a question still waiting is replaced."""
-        model_id = self._model_id
+        """Emit `answered` for this prompt; a question still waiting is replaced.
+
+        There is no answer for a preview whose embedding was not made before.
+        """
+        model_id, crop = self._model_id, self._crop_for(picture, prompt)
+        self._asked = (prompt, crop)
         self._queue.cancel("preview")
         self._queue.submit(
-            "ask", lambda: self._answer(picture, prompt, model_id), self.answered.emit, self._fail
+            "ask",
+            lambda: self._answer(picture, prompt, model_id, crop),
+            partial(_tell, self.answered),
+            self._fail,
         )
 
     def preview(self, picture: Picture, prompt: Prompt) -> None:
         """Emit `previewed` for this prompt, unless a newer preview or question comes first."""
-        model_id = self._model_id
+        model_id, crop = self._model_id, self._crop_for(picture, prompt)
         self._queue.submit(
             "preview",
-            lambda: self._answer(picture, prompt, model_id, describe=False),
-            self.previewed.emit,
+            lambda: self._answer(picture, prompt, model_id, crop, describe=False),
+            partial(_tell, self.previewed),
             self._fail,
         )
 
+    @property
+    def resolution(self) -> str:
+        """What `resolution_changed` said last."""
+        return self._resolution
+
+    def look_at(self, visible: Box) -> None:
+        """The user sees this part of the current image (image pixels)."""
+        self._visible = visible
+        if self._picture is not None and self.model.input_size is not None:
+            self._rest.start()
+
+    def close(self) -> None:
+        """End the thread that works beforehand."""
+        self._rest.stop()
+        self._ahead.close()
+
+    def _look_around(self, picture: Picture) -> None:
+        """The current image is prepared: now for what is visible of it, then its neighbours."""
+        self._picture = picture
+        self._choose_crop()
+        self._start_ahead()
+
+    def _start_ahead(self) -> None:
+        if self._picture is not None and self.model.cache_on_disk:
+            self._ahead.start(self._model_id, self._neighbours)
+
+    def _choose_crop(self) -> None:
+        picture, size = self._picture, self.model.input_size
+        if picture is None:
+            return
+        if size is None:
+            self._set_resolution("")
+            return
+        from models import crops
+
+        height, width = picture.pixels.shape[:2]
+        crop = None
+        if self._visible is not None:
+            crop = crops.choose(self._visible, width, height, size, self._wanted)
+        if crop != self._wanted:
+            self._wanted = crop
+            seen = self._visible.clipped(width, height) if self._visible is not None else None
+            if crop is None or seen is None or (self._crop and not self._crop.holds(seen)):
+                self._crop = None
+            if crop is not None:
+                self._make_crop(picture, crop)
+        self._set_resolution(crops.resolution(width, height, size, self._crop))
+
+    def _make_crop(self, picture: Picture, crop: Crop) -> None:
+        model_id, pixels = self._model_id, picture.pixels
+
+        def done() -> None:
+            if self._wanted == crop and self._picture is picture and self._model_id == model_id:
+                self._crop = crop
+                self._choose_crop()
+                self.sharpened.emit()
+
+        self._ahead.make(
+            model_id, picture.file, lambda model: model.encode(crop.cut(pixels)), crop.name, done
+        )
+
+    def _crop_for(self, picture: Picture, prompt: Prompt) -> Crop | None:
+        """The crop that answers; while a prompt grows, the one it began with."""
+        if self._picture is None or picture.file != self._picture.file:
+            return None
+        before, crop = self._asked
+        if crop is not None and crop.answers(prompt) and _continues(prompt, before):
+            return crop
+        crop = self._crop
+        return crop if crop is not None and crop.answers(prompt) else None
+
+    def _forget_crop(self) -> None:
+        self._rest.stop()
+        self._crop = self._wanted = None
+        self._asked = (Prompt(), None)
+        self._set_resolution("")
+
+    def _set_resolution(self, resolution: str) -> None:
+        if resolution != self._resolution:
+            self._resolution = resolution
+            self.resolution_changed.emit(resolution)
+
     def forget_questions(self) -> None:
         """Nobody waits for `answered` and `previewed` any more."""
+        self._asked = (Prompt(), None)
         self._queue.cancel("ask")
         self._queue.cancel("preview")
 
@@ -162,7 +323,7 @@ class Assistant(QObject):
         is no mask.
         """
         self._commits += 1
-        model_id = self._model_id
+        model_id, crop = self._model_id, self._crop_for(picture, prompt)
 
         def finished(result: Finished | UserError) -> None:
             self._commits -= 1
@@ -175,7 +336,7 @@ class Assistant(QObject):
 
         self._queue.submit(
             f"finish {id(finished)}",
-            lambda: self._finish(picture, prompt, choice, known, model_id),
+            lambda: self._finish(picture, prompt, choice, known, model_id, crop),
             finished,
             failed,
         )
@@ -208,41 +369,69 @@ class Assistant(QObject):
             self._describer = BasicDescriber()
         return self._describer
 
-    def _embedding(self, picture: Picture, model_id: str) -> Embedding:
-        name = (picture.identity, model_id)
-        known = self._embeddings.get(name)
-        if known is None:
-            known = self._load(model_id).encode(picture.pixels)
-            self._embeddings[name] = known
-        self._embeddings.move_to_end(name)
-        while (
-            len(self._embeddings) > 1
-            and sum(entry.nbytes for entry in self._embeddings.values()) > EMBEDDING_BYTES
-        ):
-            self._embeddings.popitem(last=False)
-        return known
+    def _find_early(self, path: Path, model_id: str) -> bool:
+        if self._segmenter is None or self._segmenter.spec.id != model_id:
+            return False  # loading it would delay the image
+        try:
+            file = ImageFile.now(path)
+        except OSError:
+            return False  # told by who reads the image
+        return self._embeddings.find(file, self._segmenter) is not None
+
+    def _embedding(self, picture: Picture, model_id: str) -> Embedding | None:
+        segmenter = self._load(model_id)
+        if not picture.complete:
+            return self._embeddings.find(picture.file, segmenter)
+        return self._embeddings.obtain(
+            picture.file, segmenter, lambda: segmenter.encode(picture.pixels)
+        )
 
     def _answer(
-        self, picture: Picture, prompt: Prompt, model_id: str, *, describe: bool = True
-    ) -> Answer:
-        candidates = self._candidates(picture, prompt, model_id)
+        self,
+        picture: Picture,
+        prompt: Prompt,
+        model_id: str,
+        crop: Crop | None,
+        *,
+        describe: bool = True,
+    ) -> Answer | None:
+        embedding = self._embedding(picture, model_id)
+        if embedding is None:
+            return None
+        candidates = self._candidates(picture, embedding, prompt, model_id, crop)
         vectors = tuple(
-            self._describe_candidate(picture, candidate) if describe else None
+            self._describe_candidate(picture, embedding, candidate) if describe else None
             for candidate in candidates
         )
         return Answer(picture.key, prompt, candidates, vectors)
 
     def _candidates(
-        self, picture: Picture, prompt: Prompt, model_id: str
+        self,
+        picture: Picture,
+        embedding: Embedding,
+        prompt: Prompt,
+        model_id: str,
+        crop: Crop | None,
     ) -> tuple[MaskCandidate, ...]:
-        embedding = self._embedding(picture, model_id)
-        return self._load(model_id).decode(embedding, prompt)
+        segmenter = self._load(model_id)
+        if crop is not None:
+            from models import crops
+
+            detail = self._embeddings.find(picture.file, segmenter, crop.name)
+            if detail is not None:
+                return crops.decode(
+                    segmenter, detail, crop, prompt, lambda: segmenter.decode(embedding, prompt)
+                )
+        return segmenter.decode(embedding, prompt)
 
     def _describe_candidate(
-        self, picture: Picture, candidate: MaskCandidate
+        self, picture: Picture, embedding: Embedding, candidate: MaskCandidate
     ) -> NDArray[np.float32] | None:
         from annotator.core import views
 
+        height, width = picture.pixels.shape[:2]
+        if not picture.complete:
+            candidate = _scaled(candidate, width / embedding.width, height / embedding.height)
         view = views.of_candidate(picture.pixels, candidate)
         return None if view is None else self._load_describer().describe(*view)
 
@@ -259,24 +448,71 @@ class Assistant(QObject):
         choice: int,
         known: tuple[MaskCandidate, ...],
         model_id: str,
+        crop: Crop | None,
     ) -> Finished:
         from annotator.core import raster
 
-        candidates = known or self._candidates(picture, prompt, model_id)
+        embedding = self._embedding(picture, model_id)
+        if embedding is None:
+            raise _not_read()
+        candidates = known or self._candidates(picture, embedding, prompt, model_id, crop)
         if not candidates:
             raise _nothing_found()
         candidate = candidates[min(choice, len(candidates) - 1)]
         segmenter = self._load(model_id)
-        pixels = segmenter.render(self._embedding(picture, model_id), candidate)
+        pixels = self._render(picture, embedding, candidate, segmenter)
         mask = raster.from_array(pixels)
         if not raster.area(mask):
             raise _nothing_found()
         vector = self._describe_mask(picture, mask)
         return Finished(picture.key, mask, candidate.score, segmenter.spec, vector)
 
+    def _render(
+        self,
+        picture: Picture,
+        embedding: Embedding,
+        candidate: MaskCandidate,
+        segmenter: Segmenter,
+    ) -> NDArray[np.bool_]:
+        from models import crops
+
+        if not isinstance(candidate, crops.CropCandidate):
+            return segmenter.render(embedding, candidate)
+        crop = candidate.crop
+        detail = self._embeddings.obtain(
+            picture.file,
+            segmenter,
+            lambda: segmenter.encode(crop.cut(picture.pixels)),
+            crop.name,
+        )
+        return crops.render(segmenter, detail, candidate)
+
     def _fail(self, error: Exception) -> None:
         self.failed.emit(_explained(error))
         _raise_if_bug(error)
+
+
+def _tell(signal: SignalInstance, answer: Answer | None) -> None:
+    if answer is not None:
+        signal.emit(answer)
+
+
+def _continues(prompt: Prompt, before: Prompt) -> bool:
+    """Whether a prompt is an earlier one with more or fewer marks."""
+    if before.points and prompt.points:
+        return prompt.points[0] == before.points[0]
+    return before.box is not None and prompt.box == before.box
+
+
+def _scaled(candidate: MaskCandidate, across: float, down: float) -> MaskCandidate:
+    """The same on a picture of another size."""
+    box = candidate.extent
+    extent = Box(box.x0 * across, box.y0 * down, box.x1 * across, box.y1 * down)
+    return MaskCandidate(candidate.logits, extent, candidate.score)
+
+
+def _not_read() -> UserError:
+    return UserError("The image is still being read.", "Accept again in a moment.")
 
 
 def _nothing_found() -> UserError:

@@ -15,6 +15,7 @@ from annotator.core.paths import is_image_name
 from annotator.core.prompting import PromptDraft
 from annotator.services.assistant import Answer, Assistant, Finished, Picture
 from annotator.services.document import Document
+from annotator.services.embeddings import ImageFile
 from annotator.services.folder_scan import FolderScan
 from annotator.services.image_loader import ImageLoader
 from annotator.services.settings import Settings, SettingsStore
@@ -91,7 +92,8 @@ class Workspace(QObject):
         self._document: Document | None = None
         self._key: str | None = None
         self._image: LoadedImage | None = None
-        self._reads = 0
+        self._travel = 1
+        self._prepared = ""
         self._segmentation = settings.settings.segmentation
         self._draft = PromptDraft()
         self._drafts: dict[str, PromptDraft] = {}
@@ -111,8 +113,12 @@ class Workspace(QObject):
         self._scan.found.connect(self._add_images)
         self._scan.failed.connect(self.reported)
         self._scan.skipped.connect(self.reported)
+        # The first image is shown before its neighbours are found.
+        self._scan.finished.connect(lambda _: self._prefetch())
         self.assistant.answered.connect(self._take_answer)
         self.assistant.previewed.connect(self._take_preview)
+        self.assistant.prepared.connect(self._take_prepared)
+        self.assistant.sharpened.connect(self._sharpen)
         self.assistant.failed.connect(self._fail_question)
         self._settings.changed.connect(self._follow_settings)
         self._follow_settings(self._settings.settings)
@@ -231,6 +237,7 @@ class Workspace(QObject):
         self._scan.stop()
         self.leave_image()
         self._wait_for_finishing()
+        self.assistant.leave()
         document, self._document = self._document, None
         self._drafts.clear()
         self._key = self._image = None
@@ -261,6 +268,7 @@ class Workspace(QObject):
             self._scan.stop()
             self._loader.close()
             self._models.close()
+            self.assistant.close()
 
     def _add_images(self, keys: list[str]) -> None:
         if self._document is None:
@@ -285,10 +293,13 @@ class Workspace(QObject):
         if self._document is None or key == self._key:
             return
         self.leave_image()
+        back = self._key is not None and self._order(self._key, -1) == key
+        self._travel = -1 if back else 1
         self._key = key
         self._document.set_note("last_image", key)
         self.image_shown.emit(key)
         self._loader.request(key, self._document.path(key))
+        self._expect()
         self._prefetch()
         if key in self._drafts:
             self.set_draft(self._drafts.pop(key))
@@ -324,15 +335,37 @@ class Workspace(QObject):
     def reload(self) -> None:
         """Read the current image from disk again."""
         if self._document is not None and self._key is not None:
-            self._reads += 1
             self._loader.forget(self._key)
             self._loader.request(self._key, self._document.path(self._key))
+            self._expect()
+            self._prefetch()
 
     def _prefetch(self) -> None:
         if self._document is None or self._key is None:
             return
         around = [self._order(self._key, step) for step in (1, -1)]
         self._loader.prefetch([(key, self._document.path(key)) for key in around if key])
+        ahead = self._order(self._key, self._travel)
+        then = self._order(ahead, self._travel) if ahead else None
+        likely = (ahead, then, self._order(self._key, -self._travel))
+        self.assistant.look_ahead([self._document.path(key) for key in likely if key])
+
+    def _expect(self) -> None:
+        if self._document is not None and self._key is not None:
+            self._prepared = ""
+            self.assistant.expect(self._key, self._document.path(self._key))
+
+    def _take_prepared(self, key: str) -> None:
+        if key != self._key or self._prepared == key:
+            return
+        self._prepared = key
+        if self._picture() is None and self._draft.prompt:
+            self._ask()
+
+    def _sharpen(self) -> None:
+        """The same question again, unless the user has chosen among the answers already."""
+        if self._draft.prompt and not self._draft.choice:
+            self._ask()
 
     def _show_pixels(self, image: LoadedImage) -> None:
         if image.key != self._key or self._document is None:
@@ -342,8 +375,9 @@ class Workspace(QObject):
         self.image_ready.emit(image)
         if image.complete and image.note:
             self.noticed.emit(image.note)
-        if (picture := self._picture()) is not None:
+        if (picture := self._picture(preview=True)) is not None:
             self.assistant.prepare(picture)
+        if self._askable() is not None:
             self._ask()
             if self._accept_when_ready:
                 self.accept()
@@ -353,11 +387,16 @@ class Workspace(QObject):
             self.image_failed.emit(key, error)
             self.reported.emit(error)
 
-    def _picture(self) -> Picture | None:
+    def _picture(self, *, preview: bool = False) -> Picture | None:
         image, document = self._image, self._document
-        if image is None or document is None or not image.complete:
+        if image is None or document is None or not (image.complete or preview):
             return None
-        return Picture(image.key, f"{self._reads} {document.path(image.key)}", image.pixels)
+        file = ImageFile(document.path(image.key), *image.stamp)
+        return Picture(image.key, file, image.pixels, image.complete)
+
+    def _askable(self) -> Picture | None:
+        """The picture prompts can be answered for: complete, or known from an earlier time."""
+        return self._picture(preview=self._prepared == self._key)
 
     # --- The prompt ---
 
@@ -396,7 +435,7 @@ class Workspace(QObject):
 
     def _ask(self) -> None:
         prompt = self._draft.prompt
-        picture = self._picture()
+        picture = self._askable()
         if prompt and self._key is not None:
             self._set_working(True)
             self.preview_changed.emit(None)
@@ -451,7 +490,7 @@ class Workspace(QObject):
 
     def preview(self, prompt: Prompt | None) -> None:
         """Ask what this prompt would give, without opening it; None ends the preview."""
-        picture = self._picture()
+        picture = self._askable()
         if prompt and picture is not None and self._settings.settings.hover_preview:
             self.assistant.preview(picture, prompt)
         else:

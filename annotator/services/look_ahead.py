@@ -1,0 +1,121 @@
+"""`LookAhead`: embeddings made beforehand, on a thread that gives way to all others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from PySide6.QtCore import QObject
+
+from annotator.core.errors import UserError
+from annotator.services.embeddings import Embeddings, ImageFile
+from annotator.services.priority import lower_priority
+from annotator.services.task_queue import TaskQueue
+from models.api import Embedding, ModelError, Segmenter
+from models.registry import segmenter_spec
+
+
+class LookAhead(QObject):
+    """Encodes with a segmenter of its own, so that a click never waits for it.
+
+    The segmenter is loaded by the thread with low priority: threads it starts for itself inherit
+    that. The thread starts with the first work.
+
+    Args:
+        embeddings: where the results go.
+        parent: Qt parent.
+    """
+
+    def __init__(self, embeddings: Embeddings, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._embeddings = embeddings
+        self._queue: TaskQueue | None = None
+        self._closed = False
+        self._segmenter: Segmenter | None = None
+
+    def start(self, model_id: str, neighbours: Sequence[Path]) -> None:
+        """Make the embeddings of these images, in this order, one at a time."""
+        if neighbours and not self._closed:
+            self._started().stream(
+                "neighbours",
+                lambda: self._steps(model_id, tuple(neighbours)),
+                lambda _: None,
+                lambda: None,
+                _fail,
+            )
+
+    def stop_neighbours(self) -> None:
+        """Forget the images that wait; what is being encoded now is finished and kept."""
+        if self._queue is not None:
+            self._queue.cancel("neighbours")
+
+    def stop(self) -> None:
+        """Forget everything that waits."""
+        self.stop_neighbours()
+        if self._queue is not None:
+            self._queue.cancel("part")
+
+    def make(
+        self,
+        model_id: str,
+        file: ImageFile,
+        encode: Callable[[Segmenter], Embedding],
+        part: str,
+        done: Callable[[], None],
+    ) -> None:
+        """Make the embedding of a part of an image before that of neighbours; the newest wins."""
+        if not self._closed:
+            self._started().submit(
+                "part", lambda: self._make(model_id, file, encode, part), lambda _: done(), _fail
+            )
+
+    def close(self) -> None:
+        """End the thread; later work is ignored."""
+        self._closed = True
+        if self._queue is not None:
+            self._queue.close()
+            self._queue = None
+
+    def _started(self) -> TaskQueue:
+        if self._queue is None:
+            self._queue = TaskQueue("models ahead", self)
+        return self._queue
+
+    # The rest runs on the thread.
+
+    def _load(self, model_id: str) -> Segmenter:
+        if self._segmenter is None or self._segmenter.spec.id != model_id:
+            lower_priority()
+            self._segmenter = None  # two at a time may be too much for the memory
+            self._segmenter = segmenter_spec(model_id).load()
+        return self._segmenter
+
+    def _make(
+        self, model_id: str, file: ImageFile, encode: Callable[[Segmenter], Embedding], part: str
+    ) -> None:
+        segmenter = self._load(model_id)
+        self._embeddings.obtain(file, segmenter, lambda: encode(segmenter), part)
+
+    def _steps(self, model_id: str, paths: Sequence[Path]) -> Iterator[None]:
+        """One embedding at most each; reading and encoding are steps of their own."""
+        from annotator.core import images
+
+        segmenter = self._load(model_id)
+        for path in paths:
+            yield
+            try:
+                if self._embeddings.find(ImageFile.now(path), segmenter) is not None:
+                    continue
+                image = images.load("", path)
+            except (OSError, UserError):
+                continue  # told when a person opens it
+            yield
+            file = ImageFile(path, *image.stamp)
+            self._embeddings.obtain(file, segmenter, partial(segmenter.encode, image.pixels))
+
+
+def _fail(error: Exception) -> None:
+    # What a model cannot do is told when a person asks for it.
+    if not isinstance(error, ModelError):
+        raise error
