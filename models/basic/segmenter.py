@@ -78,8 +78,8 @@ class BasicSegmenter:
         height, width = image.shape[:2]
         scale = min(1.0, WORKING_SIDE / max(height, width))
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image.copy()
-        return Embedding(self._spec.id, width, height, {"image": np.asarray(small, np.uint8)})
+        small = _shrunk(image, size) if scale < 1 else image.copy()
+        return Embedding(self._spec.id, width, height, {"image": small})
 
     def decode(self, embedding: Embedding, prompt: Prompt) -> tuple[MaskCandidate, ...]:
         """Candidate masks for a prompt; see `models.api.Segmenter.decode`.
@@ -126,6 +126,16 @@ class BasicSegmenter:
         )
         mask[y0:y1, x0:x1] = resampled > 0
         return mask
+
+
+def _shrunk(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Area averages; by halves as far as that goes, because OpenCV halves several times faster."""
+    height, width = image.shape[:2]
+    while width >= 2 * size[0] and height >= 2 * size[1] and not (width % 2 or height % 2):
+        width, height = width // 2, height // 2
+        halved = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+        image = np.asarray(halved, np.uint8)
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _box_candidates(
