@@ -30,7 +30,7 @@ def editor(workspace, qtbot):
     qtbot.waitExposed(editor)
     editor.activateWindow()
     editor.setFocus()
-    return editor.page
+    yield editor.page  # noqa: PT022 - `return` would end the editor around the page
 
 
 def attributes(workspace, place: int = 0) -> dict:
