@@ -1,4 +1,4 @@
-"""Commands of the command line that open no window: `annotator models …`.
+"""Commands of the command line that open no window: `annotator models …`, `annotator embed …`.
 
 A command is a module with `run(arguments) -> exit code`; it is imported only when it is asked for.
 """
@@ -10,7 +10,10 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
-    {"models": "list, download, check, import and remove the files of models"}
+    {
+        "models": "list, download, check, import and remove the files of models",
+        "embed": "prepare the images of a folder, so that each is clickable at once",
+    }
 )
 """What comes first on the command line, and what it does; `name` is the module of the same name."""
 

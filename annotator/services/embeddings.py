@@ -126,7 +126,7 @@ class Embeddings:
     ) -> Embedding:
         memory, disk = self._caches
         made = encode()
-        _check(made, segmenter)
+        check(made, segmenter)
         memory.put(name, made)
         spec = segmenter.spec
         content = self._content(name[0]) if spec.cache_on_disk else None
@@ -164,7 +164,12 @@ def _name(file: ImageFile, segmenter: Segmenter, part: str) -> _Name:
     return file, spec.id, spec.version, str(getattr(segmenter, "fingerprint", "")), part
 
 
-def _check(embedding: Embedding, segmenter: Segmenter) -> None:
+def check(embedding: Embedding, segmenter: Segmenter) -> None:
+    """Refuse an embedding with values that are not numbers.
+
+    Raises:
+        ModelError: it has some.
+    """
     import numpy as np
 
     for array in embedding.arrays.values():

@@ -124,6 +124,16 @@ class FolderScan(QObject):
 _Report = list[str] | UserError
 
 
+def walk(folder: Path) -> Iterator[list[str] | UserError]:
+    """The same walk without a thread: keys in order, and what had to be left out.
+
+    Raises:
+        UserError: the folder itself is gone or unreadable.
+    """
+    for reports in _Walk(folder).steps():
+        yield from reports
+
+
 @dataclass(frozen=True, slots=True)
 class _Folder:
     path: str
