@@ -9,7 +9,7 @@ import pytest
 import torch  # noqa: TID253
 
 from models import registry
-from models.api import Box, Embedding, ModelError, Point, Prompt, Segmenter
+from models.api import Box, CachedSegmenter, Embedding, ModelError, Point, Prompt, Segmenter
 from models.edgesam import graphs
 from models.edgesam.segmenter import EdgeSamSegmenter, ask, ranked
 from models.networks.edgesam import narrow_edge_sam
@@ -58,6 +58,7 @@ def same(left, right) -> bool:
 class TestRules:
     def test_it_is_a_segmenter(self, segmenter):
         assert isinstance(segmenter, Segmenter)
+        assert isinstance(segmenter, CachedSegmenter)
         assert segmenter.spec is SPEC
 
     def test_both_are_registered(self):
