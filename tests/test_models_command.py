@@ -287,7 +287,7 @@ def test_a_person_is_asked_and_sees_a_bar(server: FileServer, tmp_path: Path) ->
     seen, code = on_a_terminal(line, b"y\n", place)
     assert code == 0, seen
     assert "[####" in seen
-    assert "MB/s" in seen
+    assert "B/s" in seen
     assert (tmp_path / "tiny.pth").read_bytes() == body
 
 

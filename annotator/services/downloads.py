@@ -165,6 +165,7 @@ class Downloads(QObject):
         if key in self._jobs:
             return
         self._jobs[key] = job
+        self._tell(job)
         results: list[Any] = []
 
         def work() -> Iterator[Progress]:
@@ -178,7 +179,6 @@ class Downloads(QObject):
             lambda: self._end(key, lambda: done(results[0])),
             partial(self._fail, key),
         )
-        self._tell(job)
 
     def _queue(self, name: str) -> TaskQueue:
         if name not in self._queues:

@@ -124,8 +124,8 @@ class FileRow(QWidget):
 
     @property
     def state(self) -> str:
-        """What is said about the file."""
-        return self._state.text()
+        """What is said about the file; "" while something is done with it."""
+        return "" if self._state.isHidden() else self._state.text()
 
     @property
     def error(self) -> str:

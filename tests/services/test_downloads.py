@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import pytest
+import shiboken6
 from PySide6.QtCore import QObject
 from pytestqt.qtbot import QtBot
 
@@ -42,6 +42,8 @@ def downloads(qtbot: QtBot, weight: Weight, tmp_path: Path) -> Iterator[Download
     downloads = Downloads(WeightStore(tmp_path / "models"), known)
     yield downloads
     downloads.close()
+    # Here and now: Python may collect it on any thread, and Qt crashes when that is not this one.
+    shiboken6.delete(downloads)
 
 
 def test_looking_starts_no_thread(downloads: Downloads, weight: Weight) -> None:
@@ -189,7 +191,5 @@ def test_a_window_has_one_and_takes_its_threads_with_it(
         downloads.import_file(file)
     threads = [thread for thread in threading.enumerate() if thread.name == "weights disk"]
     assert len(threads) == 1
-    del downloads
-    window.deleteLater()
-    gc.collect()
+    shiboken6.delete(window)
     qtbot.waitUntil(lambda: not threads[0].is_alive(), timeout=5000)

@@ -7,9 +7,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 import pytest
+import shiboken6
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QLabel, QWidget
+from PySide6.QtWidgets import QApplication, QLabel, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
 from annotator.services.downloads import Downloads
@@ -38,8 +39,10 @@ class Desk:
     def __init__(self, qtbot: QtBot, folder: Path, weight: Weight) -> None:
         self.weight = weight
         self.store = WeightStore(folder / "models")
-        self.settings = SettingsStore(folder / "annotator.ini")
-        self.downloads = Downloads(self.store, MappingProxyType({weight.id: weight}))
+        self.window = QWidget()
+        self.settings = SettingsStore(folder / "annotator.ini", self.window)
+        known = MappingProxyType({weight.id: weight})
+        self.downloads = Downloads(self.store, known, self.window)
         spec = SegmenterSpec(
             id="tiny-model",
             title="Tiny model",
@@ -55,13 +58,22 @@ class Desk:
             self.downloads,
             specs,
             "basic",
+            self.window,
             needs=lambda name: ((weight,),) if name == spec.id else (),
         )
-        qtbot.addWidget(self.page)
-        self.page.resize(700, 900)
-        self.page.show()
-        self.page.activateWindow()
-        qtbot.waitExposed(self.page)
+        QVBoxLayout(self.window).addWidget(self.page)
+        self.window.resize(700, 900)
+        self.window.show()
+        self.window.activateWindow()
+        qtbot.waitExposed(self.window)
+
+    def close(self) -> None:
+        """Delete everything here and now.
+
+        Python may collect it on any thread, and Qt crashes when that is not this one.
+        """
+        self.downloads.close()
+        shiboken6.delete(self.window)
 
     @property
     def row(self) -> FileRow:
@@ -93,7 +105,7 @@ def weight(server: FileServer) -> Weight:
 def desk(qtbot: QtBot, tmp_path: Path, weight: Weight) -> Iterator[Desk]:
     desk = Desk(qtbot, tmp_path, weight)
     yield desk
-    desk.downloads.close()
+    desk.close()
 
 
 def texts(widget: QWidget) -> str:
@@ -146,7 +158,7 @@ def test_agree_download_use(qtbot: QtBot, desk: Desk, server: FileServer) -> Non
     with qtbot.waitSignal(desk.downloads.finished, timeout=10_000):
         desk.row.licence.yes.click()
         assert desk.buttons() == ["Stop"]
-        qtbot.waitUntil(lambda: "MB/s" in desk.row.pace, timeout=5000)
+        qtbot.waitUntil(lambda: "B/s" in desk.row.pace, timeout=5000)
         assert desk.row.pace.startswith("Downloading, ")
         assert "of 1.5 MB" in desk.row.pace
     assert desk.row.state == "Verified"
@@ -244,7 +256,7 @@ def test_an_unverifiable_file_says_so_before(
     with qtbot.waitSignal(desk.downloads.finished, timeout=5000):
         desk.row.licence.yes.click()
     assert desk.row.state == "Here, cannot be verified"
-    desk.downloads.close()
+    desk.close()
 
 
 def test_the_device_is_shown_when_it_is_known(desk: Desk) -> None:
@@ -259,7 +271,7 @@ def test_a_download_goes_on_when_the_settings_are_closed(
     monkeypatch.setenv("ANNOTATOR_MODELS", str(tmp_path / "models"))
     window = QWidget()
     qtbot.addWidget(window)
-    settings = SettingsStore(tmp_path / "annotator.ini")
+    settings = SettingsStore(tmp_path / "annotator.ini", window)
     dialog = SettingsDialog.open_over(settings, window, "Model")
     qtbot.waitExposed(dialog)
     downloads = Downloads.of(window)
