@@ -289,6 +289,7 @@ class MainWindow(QMainWindow):
         workspace.set_order(self.image_list.neighbour)
         self.canvas.pointer_moved.connect(self.status.show_pointer)
         self.canvas.zoom_changed.connect(self.status.show_zoom)
+        self.canvas.view_changed.connect(workspace.assistant.look_at)
         self.canvas.context_menu_requested.connect(self._show_context_menu)
         self.label_panel.left.connect(self.canvas.setFocus)
         self.image_list.left.connect(self.canvas.setFocus)

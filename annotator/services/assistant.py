@@ -151,7 +151,10 @@ class Assistant(QObject):
 
     def expect(self, key: str, path: Path) -> None:
         """This image is being opened: look for its embedding before there are pixels."""
+        again = self._picture is not None and self._picture.file.path == path
+        visible = self._visible if again else None
         self.leave()
+        self._visible = visible
         model_id = self._model_id
 
         def done(found: bool) -> None:

@@ -59,6 +59,8 @@ class ImageView(QAbstractScrollArea):
 
     pointer_moved = Signal(object)
     """QPointF under the pointer in image pixels, or None outside; at most once per frame."""
+    view_changed = Signal(object)
+    """The `Box` of the image plane that is seen now (image pixels)."""
     zoom_changed = Signal(float)
     """Device pixels per image pixel."""
 
@@ -237,6 +239,7 @@ class ImageView(QAbstractScrollArea):
         self._view = view
         if zoomed:
             self.zoom_changed.emit(view.zoom)
+        self.view_changed.emit(view.box(*viewport))
         self._pointer_timer.isActive() or self._pointer_timer.start()
         self.viewport().update()
 

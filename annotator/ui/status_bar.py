@@ -40,6 +40,7 @@ class StatusBar(QStatusBar):
         workspace.image_failed.connect(lambda *_: self._size.setText("Unreadable"))
         workspace.project_closed.connect(self._clear)
         workspace.model_changed.connect(self.show_model)
+        workspace.assistant.resolution_changed.connect(self._show_resolution)
         self.show_model(workspace.assistant.model)
 
     def _field(self, meaning: str, characters: int) -> QLabel:
@@ -68,9 +69,19 @@ class StatusBar(QStatusBar):
         self._zoom.setText(f"{percent:.0f} %" if percent >= 10 else f"{percent:.1f} %")
 
     def show_model(self, spec: SegmenterSpec) -> None:
-        """Name the model honestly."""
-        self._model.setText(spec.title)
-        self._model.setToolTip(f"{spec.summary}\nVersion {spec.version}, {spec.licence}")
+        """Name the model honestly, and say how much of the image's detail it sees."""
+        resolution = self._workspace.assistant.resolution
+        self._model.setText(f"{spec.title} · {resolution}" if resolution else spec.title)
+        lines = [spec.summary, f"Version {spec.version}, {spec.licence}"]
+        if resolution:
+            lines.append(
+                "1:4 means that the model sees every fourth pixel. Zoom in on a large image, and "
+                "the visible part is looked at in detail."
+            )
+        self._model.setToolTip("\n".join(lines))
+
+    def _show_resolution(self) -> None:
+        self.show_model(self._workspace.assistant.model)
 
     def show_saving(self, state: SaveState) -> None:
         """Say whether everything accepted is safe."""
