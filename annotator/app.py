@@ -53,10 +53,14 @@ def main(arguments: list[str] | None = None) -> int:
 def _begin(window: MainWindow, options: cli.Options, at_end: ExitStack) -> None:
     """What happens as soon as the empty window can be seen."""
     from annotator.bugs import BugHandler
+    from annotator.services.garbage import GarbageCollector
 
     bugs = BugHandler(window.show_bug)
     bugs.install()
     at_end.callback(bugs.uninstall)
+    garbage = GarbageCollector(window)
+    garbage.start()
+    at_end.callback(garbage.stop)
     fill(window)
     window.start(_chosen_path(options), options.project_dir)
 

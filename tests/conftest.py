@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from collections.abc import Iterator
@@ -10,6 +11,10 @@ from pathlib import Path
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import pytest
+
+# A worker thread that happens to collect garbage must not destroy QObjects (see
+# `annotator.services.garbage`): the collector runs between tests, on the main thread.
+gc.disable()
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -24,11 +29,19 @@ def private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     return home
 
 
+@pytest.fixture(autouse=True, scope="module")
+def garbage_is_collected_here() -> Iterator[None]:
+    """All cycles of a test module go on the main thread."""
+    yield
+    gc.collect()
+
+
 @pytest.fixture(autouse=True)
 def no_leaked_threads() -> Iterator[None]:
     """A test that leaves a thread behind fails."""
     before = set(threading.enumerate())
     yield
+    gc.collect(1)
     leaked = [t for t in threading.enumerate() if t not in before and t.is_alive()]
     for thread in leaked:
         thread.join(timeout=5)
