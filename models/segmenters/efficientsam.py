@@ -35,6 +35,8 @@ def _spec(model_id: str, title: str, summary: str) -> SegmenterSpec:
         licence="Apache-2.0",
         load=lambda: _load(model_id),
         available=lambda: _missing(model_id),
+        storage="float16",
+        input_size=1024,
     )
 
 

@@ -36,4 +36,6 @@ SPEC = SegmenterSpec(
     licence="Apache-2.0",
     load=_load,
     available=_missing,
+    storage="float16",
+    input_size=1024,
 )
