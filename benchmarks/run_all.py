@@ -18,6 +18,7 @@ RUNS: tuple[tuple[str, ...], ...] = (
     ("open_folder.py",),
     ("image_change.py",),
     ("canvas.py",),
+    ("embedding_cache.py",),
     ("kill.py", "--kills", "50"),
     ("kill_window.py", "--kills", "50"),
 )
