@@ -306,3 +306,33 @@ def test_a_reader_that_leaves_early_is_no_error(server: FileServer, tmp_path: Pa
     os.close(writer)
     assert done.returncode == 1
     assert done.stderr == ""
+
+
+def test_export_writes_graphs_that_onnxruntime_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+
+    from models.networks.edgesam import EdgeSam
+    from models.onnx_decoder import open_session
+
+    torch.save(EdgeSam().state_dict(), tmp_path / "mine.pth")
+    assert main(["models", "export", str(tmp_path / "mine.pth"), str(tmp_path / "out")]) == 0
+    written = [Path(line) for line in capsys.readouterr().out.splitlines()]
+    assert [path.name for path in written] == [
+        "encoder.onnx",
+        "side.onnx",
+        "trunk.onnx",
+        "cells.onnx",
+    ]
+    for path in written:
+        open_session(path)
+
+
+def test_export_refuses_what_is_no_checkpoint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "text.pth").write_text("no checkpoint")
+    assert main(["models", "export", str(tmp_path / "text.pth"), str(tmp_path / "out")]) == 1
+    assert "text.pth" in capsys.readouterr().err
+    assert not list((tmp_path / "out").glob("*/*.onnx"))

@@ -120,7 +120,23 @@ def _add_remove(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.set_defaults(act=_remove)
 
 
-REGISTRARS: tuple[Registrar, ...] = (_add_list, _add_get, _add_check, _add_import, _add_remove)
+def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "export", help="write the ONNX graphs of an EdgeSAM checkpoint (encoder, folded decoder)"
+    )
+    parser.add_argument("checkpoint", type=Path, help="edge_sam.pth or a checkpoint of its layout")
+    parser.add_argument("folder", type=Path, help="where to; a sub-folder is made for the graphs")
+    parser.set_defaults(act=_export)
+
+
+REGISTRARS: tuple[Registrar, ...] = (
+    _add_list,
+    _add_get,
+    _add_check,
+    _add_import,
+    _add_remove,
+    _add_export,
+)
 """One per sub-command, in the order of the help."""
 
 
@@ -251,6 +267,15 @@ def _remove(given: argparse.Namespace) -> int:
 
 
 # --- Words ---
+
+
+def _export(given: argparse.Namespace) -> int:
+    from models.edgesam.graphs import FILES, from_checkpoint
+
+    graphs = from_checkpoint(given.checkpoint, given.folder)
+    for name in FILES:
+        sys.stdout.write(f"{graphs.decoder / name}\n")
+    return 0
 
 
 def _write_json(value: Iterable[dict[str, Any]]) -> None:
