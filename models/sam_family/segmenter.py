@@ -72,7 +72,7 @@ class SamSegmenter:
         return self._fingerprint
 
     def encode(self, image: NDArray[np.uint8]) -> Embedding:
-        """Embed (H, W, 3) uint8 RGB: `image` (256, 64, 64) float32."""
+        """Embed (H, W, 3) uint8 RGB: `image` (256, 64, 64) and what the decoder prepares."""
         return self.encode_at(image, self._side)
 
     def encode_at(self, image: NDArray[np.uint8], side: int) -> Embedding:
@@ -91,7 +91,16 @@ class SamSegmenter:
                 "The encoder returned values that are not numbers: its weights are damaged. "
                 "Remove the model's file and get it again."
             )
-        return Embedding(self._spec.id, width, height, {"image": embedding})
+        arrays = {"image": embedding, **self._decoder.prepare(embedding)}
+        return Embedding(self._spec.id, width, height, arrays)
+
+    def complete(self, embedding: Embedding) -> Embedding:
+        """An embedding that has only `image` (from a disk), with what the decoder prepares."""
+        arrays = dict(embedding.arrays)
+        if len(arrays) == 1:
+            image = np.asarray(arrays["image"], np.float32)
+            arrays = {"image": image, **self._decoder.prepare(image)}
+        return Embedding(embedding.model, embedding.width, embedding.height, arrays)
 
     def decode(self, embedding: Embedding, prompt: Prompt) -> tuple[MaskCandidate, ...]:
         """Candidate masks for a prompt; see `models.api.Segmenter.decode`.
@@ -109,7 +118,7 @@ class SamSegmenter:
         Raises:
             ModelError: the embedding is damaged.
         """
-        frame = _frame(embedding)
+        embedding, frame = self.complete(embedding), _frame(embedding)
         groups: dict[tuple[int, tuple[int, ...]], list[tuple[int, Question]]] = defaultdict(list)
         for index, prompt in enumerate(prompts):
             question = ask(prompt, frame)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -97,6 +98,26 @@ class TorchDecoder:
                 image, prompts.dense_positions(), sparse, dense
             )
         return logits.float(), quality.float()
+
+
+@dataclass(frozen=True, slots=True)
+class TorchRuntime:
+    """Both halves of a network; see `graphs.Runtime`."""
+
+    encoder: TorchEncoder
+    decoder: TorchDecoder
+
+    @classmethod
+    def of(cls, model_id: str, title: str, checkpoint: Path) -> TorchRuntime:
+        """Load a network onto the best device.
+
+        Raises:
+            ModelError: the checkpoint does not fit.
+        """
+        from models.sam_family.networks import load_sam
+
+        network, device = load_sam(model_id, title, checkpoint), best_device()
+        return cls(TorchEncoder(network.image_encoder, device), TorchDecoder(network, device))
 
 
 def loaded(build: Callable[[], Network], checkpoint: Path, title: str) -> Network:

@@ -8,18 +8,9 @@ ID = "mobilesam"
 
 
 def _load() -> Segmenter:
-    from models.networks.edgesam import merge_branches
-    from models.networks.mobilesam import TINY_5M, mobile_sam
-    from models.sam_family.files import present
-    from models.sam_family.segmenter import SamSegmenter
-    from models.sam_family.torch_runtime import TorchDecoder, TorchEncoder, best_device, loaded
+    from models.sam_family.runtime import open_sam
 
-    path, fingerprint = present(ID)
-    sizes = TINY_5M
-    network = loaded(lambda: mobile_sam(sizes), path, SPEC.title)
-    device = best_device()
-    encoder = TorchEncoder(merge_branches(network.image_encoder), device)
-    return SamSegmenter(SPEC, encoder, TorchDecoder(network, device), fingerprint, sizes.side)
+    return open_sam(SPEC)
 
 
 def _missing() -> str | None:
@@ -37,5 +28,6 @@ SPEC = SegmenterSpec(
     load=_load,
     available=_missing,
     storage="float16",
+    stored_arrays=("image",),
     input_size=1024,
 )

@@ -6,18 +6,9 @@ from models.api import Segmenter, SegmenterSpec
 
 
 def _load(model_id: str) -> Segmenter:
-    from models.networks.sam_vit import VIT_B, VIT_H, VIT_L, sam_vit
-    from models.sam_family.files import present
-    from models.sam_family.segmenter import SamSegmenter
-    from models.sam_family.torch_runtime import TorchDecoder, TorchEncoder, best_device, loaded
+    from models.sam_family.runtime import open_sam
 
-    spec = next(spec for spec in SPECS if spec.id == model_id)
-    sizes = {"sam-vit-b": VIT_B, "sam-vit-l": VIT_L, "sam-vit-h": VIT_H}[model_id]
-    path, fingerprint = present(model_id)
-    network = loaded(lambda: sam_vit(sizes), path, spec.title)
-    device = best_device()
-    encoder, decoder = TorchEncoder(network.image_encoder, device), TorchDecoder(network, device)
-    return SamSegmenter(spec, encoder, decoder, fingerprint, sizes.side)
+    return open_sam(next(spec for spec in SPECS if spec.id == model_id))
 
 
 def _missing(model_id: str) -> str | None:
@@ -36,6 +27,7 @@ def _spec(model_id: str, title: str, summary: str) -> SegmenterSpec:
         load=lambda: _load(model_id),
         available=lambda: _missing(model_id),
         storage="float16",
+        stored_arrays=("image",),
         input_size=1024,
     )
 

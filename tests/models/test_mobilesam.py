@@ -116,14 +116,15 @@ def test_the_checkpoint_of_another_model_is_refused(tmp_path):
 def test_the_spec_loads_its_file(tmp_path, truth, monkeypatch):
     file = tmp_path / "mobile_sam.pt"
     torch.save(truth.state_dict(), file)
-    monkeypatch.setattr("models.sam_family.files.present", lambda _: (file, "abc"))
-    monkeypatch.setattr("models.networks.mobilesam.TINY_5M", NARROW)
+    monkeypatch.setattr("models.sam_family.runtime.present", lambda _: (file, "abc"))
+    monkeypatch.setattr("models.sam_family.runtime.accelerated", lambda: True)
+    monkeypatch.setattr("models.sam_family.networks.TINY_5M", NARROW)
     monkeypatch.setattr(
-        "models.networks.mobilesam.mobile_sam", lambda sizes: mobile_sam(sizes, hidden=64)
+        "models.sam_family.networks.mobile_sam", lambda sizes: mobile_sam(sizes, hidden=64)
     )
     segmenter = SPEC.load()
     picture = np.random.default_rng(3).integers(0, 256, (60, 128, 3), np.uint8)
-    embedding = segmenter.encode(picture)
+    embedding = segmenter.encode_at(picture, 128)
     assert embedding.arrays["image"].shape == (64, 8, 8)
     candidates = segmenter.decode(embedding, Prompt((Point(64, 30),)))
     assert len(candidates) == 3

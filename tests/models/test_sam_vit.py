@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch  # noqa: TID253
 
 from models.api import Box, Embedding, ModelError, Point, Prompt
+from models.edgesam.graphs import FORMAT, Graphs
 from models.networks.edgesam import narrow_edge_sam
 from models.networks.sam_vit import (
     NARROW,
@@ -27,8 +30,10 @@ from models.networks.sam_vit import (
 )
 from models.networks.sam_vit import encoder as vit
 from models.registry import segmenter_spec
+from models.sam_family.export import export_all
+from models.sam_family.graphs import GraphDecoder, GraphEncoder, exported
 from models.sam_family.segmenter import SamSegmenter, ranked
-from models.sam_family.torch_runtime import TorchDecoder, TorchEncoder, loaded
+from models.sam_family.torch_runtime import TorchDecoder, TorchEncoder, TorchRuntime, loaded
 from tests.models.family_truth import fill, layout, numbers, summary
 
 CPU = torch.device("cpu")
@@ -410,14 +415,94 @@ def test_a_missing_file_is_named(kind):
 def test_a_spec_loads_its_file(tmp_path, truth, monkeypatch):
     file = tmp_path / "sam_vit_b_01ec64.pth"
     torch.save(truth.state_dict(), file)
-    monkeypatch.setattr("models.sam_family.files.present", lambda _: (file, "abc"))
-    monkeypatch.setattr("models.networks.sam_vit.VIT_B", NARROW)
-    monkeypatch.setattr("models.networks.sam_vit.sam_vit", lambda sizes: sam_vit(sizes, hidden=64))
+    monkeypatch.setattr("models.sam_family.runtime.present", lambda _: (file, "abc"))
+    monkeypatch.setattr("models.sam_family.runtime.accelerated", lambda: True)
     monkeypatch.setattr("models.sam_family.torch_runtime.best_device", lambda: CPU)
+    monkeypatch.setattr("models.sam_family.networks.load_sam", lambda *_: truth)
     segmenter = SPEC.load()
     assert segmenter.spec is SPEC
-    assert segmenter.fingerprint == "abc"
-    assert len(segmenter.decode(segmenter.encode(PICTURE), CLICK)) == 3
+    assert segmenter.fingerprint == "abc-torch"
+    assert len(segmenter.decode(segmenter.encode_at(PICTURE, 128), CLICK)) == 3
+
+
+# --- In onnxruntime ---
+
+WIDE = replace(NARROW, side=1024)
+
+
+@pytest.fixture(scope="module")
+def wide() -> Sam:
+    return fill(sam_vit(WIDE, hidden=64))
+
+
+@pytest.fixture(scope="module")
+def graphs(wide, tmp_path_factory) -> Graphs:
+    folder = tmp_path_factory.mktemp("graphs")
+    export_all(wide, folder)
+    return Graphs(folder / "encoder.onnx", folder, "onnx")
+
+
+def in_torch(net: Sam) -> TorchRuntime:
+    return TorchRuntime(TorchEncoder(net.image_encoder, CPU), TorchDecoder(net, CPU))
+
+
+@pytest.fixture(scope="module")
+def pair(graphs, wide) -> tuple[SamSegmenter, SamSegmenter]:
+    """The same network in onnxruntime and in torch."""
+    runtime = in_torch(wide)
+    exported = SamSegmenter(
+        SPEC,
+        GraphEncoder(graphs, lambda: runtime),
+        GraphDecoder(graphs, 64, lambda: runtime),
+        "",
+    )
+    return exported, SamSegmenter(SPEC, runtime.encoder, runtime.decoder, "")
+
+
+def test_graphs_agree_with_torch(pair):
+    exported, eager = pair
+    found, expected = exported.encode(PICTURE), eager.encode(PICTURE)
+    np.testing.assert_allclose(found.arrays["image"], expected.arrays["image"], atol=5e-4)
+    for prompt in (CLICK, FRAMED):
+        for one, other in zip(
+            exported.decode(found, prompt), eager.decode(expected, prompt), strict=True
+        ):
+            assert one.score == pytest.approx(other.score, abs=5e-4)
+            mask, known = exported.render(found, one), eager.render(expected, other)
+            assert (mask != known).mean() < 1e-3
+
+
+def test_embeddings_from_a_disk_are_completed(pair):
+    exported, _ = pair
+    whole = exported.encode(PICTURE)
+    bare = Embedding(SPEC.id, 120, 90, {"image": whole.arrays["image"]})
+    assert set(exported.complete(bare).arrays) == set(whole.arrays) > {"image"}
+    for one, other in zip(exported.decode(bare, CLICK), exported.decode(whole, CLICK), strict=True):
+        np.testing.assert_array_equal(one.logits, other.logits)
+
+
+def test_high_resolution_goes_through_torch(pair):
+    exported, eager = pair
+    fine, known = exported.encode_at(PICTURE, 512), eager.encode_at(PICTURE, 512)
+    np.testing.assert_array_equal(fine.arrays["image"], known.arrays["image"])
+    found, expected = exported.decode(fine, FRAMED), eager.decode(known, FRAMED)
+    np.testing.assert_array_equal(found[0].logits, expected[0].logits)
+
+
+def test_a_file_that_does_not_fit_is_refused_before_anything_is_written(tmp_path, truth):
+    file = tmp_path / "sam_vit_b_01ec64.pth"
+    torch.save(truth.state_dict(), file)
+    with pytest.raises(ModelError, match=r"sam_vit_b_01ec64\.pth.*does not fit SAM ViT-B"):
+        exported("sam-vit-b", "SAM ViT-B", file, "abc", tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_exported_graphs_are_used_again(tmp_path, graphs):
+    folder = tmp_path / f"sam-vit-b-abc-{FORMAT}"
+    shutil.copytree(graphs.decoder, folder)
+    found = exported("sam-vit-b", "SAM ViT-B", tmp_path / "no such file", "abc", tmp_path)
+    assert found.encoder == folder / "encoder.onnx"
+    assert found.fingerprint.startswith("abc-onnx")
 
 
 def test_knowing_the_models_imports_neither_torch_nor_numpy():

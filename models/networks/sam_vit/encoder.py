@@ -87,8 +87,8 @@ class SamVit(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Encode (B, 3, H, W), H and W multiples of 16."""
         x = self.patch_embed(x)
-        x = x + resized_positions(self.pos_embed, x.shape[1], x.shape[2])
-        sharpness = log_scale(x.shape[1] * x.shape[2], self.sizes.grid**2)
+        x = x + resized_positions(self.pos_embed, int(x.shape[1]), int(x.shape[2]))
+        sharpness = log_scale(int(x.shape[1]) * int(x.shape[2]), self.sizes.grid**2)
         for block in self.blocks:
             x = block(x, sharpness)
         result: Tensor = self.neck(x.permute(0, 3, 1, 2))
@@ -164,7 +164,7 @@ class VitAttention(nn.Module):
 
     def forward(self, x: Tensor, sharpness: float = 1.0) -> Tensor:
         """(B, H, W, C) to the same."""
-        batch, height, width, channels = x.shape
+        batch, height, width, channels = map(int, x.shape)
         split = (batch, height * width, 3, self.heads, channels // self.heads)
         q, k, v = self.qkv(x).reshape(split).permute(2, 0, 3, 1, 4)
         maps = q.unflatten(2, (height, width))
@@ -193,10 +193,9 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, down: Tensor, across: Tensor) -> Te
         across: (B, h, R, W, W), what each column of keys adds.
     """
     scores = q.flatten(2, 3) @ k.transpose(2, 3)
-    grid = scores.view(*down.shape, across.shape[-1])
-    grid += down[..., None]
-    grid += across[..., None, :]
-    return (scores.softmax(-1) @ v).view(q.shape)
+    # Not in place: the tracer of graphs loses what happens to a view.
+    grid = scores.view(*down.shape, across.shape[-1]) + down[..., None] + across[..., None, :]
+    return (grid.view(scores.shape).softmax(-1) @ v).view(q.shape)
 
 
 def relative(table: Tensor, size: int) -> Tensor:
@@ -221,7 +220,7 @@ def resized_positions(table: Tensor, height: int, width: int) -> Tensor:
 
 def split_windows(x: Tensor, window: int) -> Tensor:
     """Cut maps (B, H, W, C) into (B * n, window, window, C), zeros below and right."""
-    batch, height, width, channels = x.shape
+    batch, height, width, channels = map(int, x.shape)  # plain numbers when a graph is traced
     down, across = -height % window, -width % window
     if down or across:
         x = functional.pad(x, (0, 0, 0, across, 0, down))
@@ -232,6 +231,7 @@ def split_windows(x: Tensor, window: int) -> Tensor:
 
 def join_windows(windows: Tensor, window: int, height: int, width: int) -> Tensor:
     """The inverse of `split_windows`: maps (B, height, width, C)."""
+    height, width = int(height), int(width)
     rows, columns = -(-height // window), -(-width // window)
     channels = windows.shape[-1]
     x = windows.reshape(-1, rows, columns, window, window, channels).transpose(2, 3)

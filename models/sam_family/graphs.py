@@ -1,0 +1,162 @@
+"""SAM and MobileSAM in onnxruntime: half torch's time, and torch never enters the program.
+
+The graphs are exported from the checkpoint the first time, by a process of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from models.api import ModelError
+from models.edgesam.graphs import FILES, FORMAT, REFUSED, Graphs
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from models.onnx_decoder import Cells, Decoder, Floats, Session
+    from models.sam_family.segmenter import Encoder
+
+PROGRAM = "models.sam_family.export"
+
+
+def exported(
+    model_id: str, title: str, checkpoint: Path, fingerprint: str, cache: Path | None = None
+) -> Graphs:
+    """Graphs of a checkpoint, made if need be, which takes up to a minute.
+
+    Args:
+        model_id: which network.
+        title: what it is called, for messages.
+        checkpoint: its weights.
+        fingerprint: names their content.
+        cache: folder for graphs; by default the user's cache folder.
+
+    Raises:
+        ModelError: the file does not fit the network, or the graphs cannot be written.
+    """
+    folder = (cache or _cache_folder()) / f"{model_id}-{fingerprint}-{FORMAT}"
+    if not _complete(folder):
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            made = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
+        except OSError as error:
+            raise ModelError(f"“{folder.parent}” cannot be written: {error.strerror}.") from error
+        try:
+            _run([model_id, title, str(checkpoint), str(made)], title)
+            _put_in_place(made, folder)
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+    return Graphs(folder / "encoder.onnx", folder, f"{fingerprint}-onnx-{FORMAT}")
+
+
+def _cache_folder() -> Path:
+    from platformdirs import user_cache_dir
+
+    return Path(user_cache_dir("annotator")) / "graphs"
+
+
+def _complete(folder: Path) -> bool:
+    return all((folder / file).exists() for file in FILES)
+
+
+def _put_in_place(made: Path, folder: Path) -> None:
+    """Rename a complete folder; a half-written one is never seen under the final name."""
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        made.replace(folder)
+    except OSError as error:
+        # Another process was quicker with the same graphs.
+        if not _complete(folder):
+            raise ModelError(f"“{folder}” cannot be written: {error.strerror}.") from error
+
+
+def _run(arguments: list[str], title: str) -> None:
+    root = Path(__file__).parents[2]
+    paths = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
+    done = subprocess.run(
+        [sys.executable, "-m", PROGRAM, *arguments],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+    if done.returncode == 0:
+        return
+    lines = done.stderr.strip().splitlines()
+    last = lines[-1] if lines else f"exit status {done.returncode}"
+    if done.returncode == REFUSED:
+        raise ModelError(last)
+    raise ModelError(f"{title} could not be prepared: {last}")
+
+
+class Runtime(Protocol):
+    """Encoder and decoder that take any size."""
+
+    @property
+    def encoder(self) -> Encoder:
+        """Any size of image."""
+
+    @property
+    def decoder(self) -> Decoder:
+        """Any size of embedding."""
+
+
+class GraphEncoder:
+    """The exported encoder at the size of its graph, another runtime at other sizes."""
+
+    def __init__(self, graphs: Graphs, others: Callable[[], Runtime]) -> None:
+        self._graphs = graphs
+        self._others = others
+        self._session: Session | None = None
+
+    def encode(self, pixels: Floats) -> Floats:
+        """See `segmenter.Encoder.encode`."""
+        if self._session is None:
+            self._session = self._graphs.open_encoder()
+        if list(pixels.shape) != self._session.get_inputs()[0].shape:
+            return self._others().encoder.encode(pixels)
+        (found,) = self._session.run(None, {"image": pixels})
+        result: Floats = np.asarray(found, np.float32)[0]
+        return result
+
+
+class GraphDecoder:
+    """The folded decoder for embeddings of its size, another runtime for others.
+
+    Args:
+        graphs: the exported network.
+        grid: side of the embeddings the graphs take, in cells.
+        others: answers for embeddings of other sizes.
+    """
+
+    def __init__(self, graphs: Graphs, grid: int, others: Callable[[], Runtime]) -> None:
+        self._folded = graphs.open_decoder()
+        self._grid = grid
+        self._others = others
+
+    def prepare(self, image: Floats) -> dict[str, Floats]:
+        """See `models.onnx_decoder.Decoder.prepare`."""
+        return self._folded.prepare(image) if image.shape[-1] == self._grid else {}
+
+    def decode(
+        self,
+        arrays: Mapping[str, NDArray[np.generic]],
+        coords: Floats,
+        labels: Floats,
+        chosen: Sequence[int],
+        focus: Cells,
+    ) -> list[tuple[Floats, Floats]]:
+        """See `models.onnx_decoder.Decoder.decode`."""
+        usual = arrays["image"].shape[-1] == self._grid
+        decoder = self._folded if usual else self._others().decoder
+        return decoder.decode(arrays, coords, labels, chosen, focus)
