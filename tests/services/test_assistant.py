@@ -21,6 +21,7 @@ from annotator.services.embeddings import Embeddings, ImageFile
 from annotator.services.settings import SettingsStore
 from annotator.services.task_queue import TaskQueue
 from annotator.services.workspace import Workspace
+from models import embedding_cache
 from models.api import Box, Point, Prompt
 from models.crops import CropCandidate
 from models.embedding_cache import default_folder
@@ -358,6 +359,23 @@ def test_pixels_of_a_file_that_has_changed_since_are_not_kept_for_it(
     assert len(toy.calls) == 2
 
 
+def test_a_file_that_changes_while_it_is_hashed_is_not_mistaken(
+    qtbot: QtBot, desks: Callable[..., Desk], path: Path, tmp_path: Path, toy: ToyModel, monkeypatch
+) -> None:
+    other = write(tmp_path / "other.png", scene(left=60))
+    prepare(qtbot, desks().assistant, picture_of(other))
+    real = embedding_cache.file_content
+
+    def hashed(file: Path) -> str:
+        file.write_bytes(other.read_bytes())
+        return real(file)
+
+    monkeypatch.setattr(embedding_cache, "file_content", hashed)
+    prepare(qtbot, desks().assistant, picture_of(path))
+    assert len(toy.calls) == 2
+    assert len(entries()) == 1
+
+
 def test_a_preview_can_be_asked_when_the_embedding_is_known(
     qtbot: QtBot, desks: Callable[..., Desk], tmp_path: Path, toy: ToyModel
 ) -> None:
@@ -413,10 +431,10 @@ def test_an_expected_image_is_prepared_without_pixels(
 
 @pytest.fixture
 def folder(tmp_path: Path) -> list[Path]:
-    """Images of different widths, 100 to 107."""
+    """Images of different widths, 100 to 109."""
     return [
         write(tmp_path / f"{number}.png", scene(100 + number, left=20 + number))
-        for number in range(8)
+        for number in range(10)
     ]
 
 
@@ -477,6 +495,32 @@ def test_a_jump_ends_looking_ahead(
     assert widths(toy) == [100, 101, 106, 107]
 
 
+def waits(name: str) -> bool:
+    """Whether a thread waits for an embedding somebody else makes."""
+    (thread,) = [thread for thread in threading.enumerate() if thread.name == name]
+    frame = sys._current_frames().get(thread.ident or 0)
+    calls = []
+    while frame is not None:
+        calls.append(frame.f_code.co_name)
+        frame = frame.f_back
+    return "obtain" in calls and calls[0] == "wait"
+
+
+def test_nothing_to_look_ahead_to_ends_looking_ahead(
+    qtbot: QtBot, assistant: Assistant, folder: list[Path], toy: ToyModel
+) -> None:
+    toy.on_encode = gate = Gate("models ahead")
+    prepare(qtbot, assistant, picture_of(folder[0]))
+    assistant.look_ahead(folder[1:4])
+    qtbot.waitUntil(gate.reached.is_set, timeout=PATIENCE)
+    assistant.look_ahead([])
+    queue = assistant._ahead._queue
+    assert queue is not None
+    with qtbot.waitSignal(queue.busy_changed, check_params_cb=lambda busy: not busy):
+        gate.open.set()
+    assert widths(toy) == [100, 101]
+
+
 def test_an_image_being_encoded_is_waited_for_not_encoded_again(
     qtbot: QtBot, assistant: Assistant, folder: list[Path], toy: ToyModel
 ) -> None:
@@ -487,6 +531,7 @@ def test_an_image_being_encoded_is_waited_for_not_encoded_again(
     assistant.expect("1.png", folder[1])
     with qtbot.waitSignal(assistant.prepared, timeout=PATIENCE):
         assistant.prepare(picture_of(folder[1]))
+        qtbot.waitUntil(lambda: len(toy.calls) > 2 or waits("models"), timeout=PATIENCE)
         gate.open.set()
     assert widths(toy) == [100, 101]
 
@@ -635,6 +680,7 @@ def test_another_image_or_model_starts_with_the_whole_image(
     prepare(qtbot, assistant, picture)
     assert assistant.resolution == "whole image 1:1.9"
     assistant.use("basic")
+    assert assistant.resolution == ""
     prepare(qtbot, assistant, picture)
     assert assistant.resolution == ""
 
@@ -657,12 +703,12 @@ def test_the_workspace_looks_ahead_in_the_direction_of_travel(
     workspace.open_folder(folder[0].parent)
     settle(qtbot, toy, 3)
     assert widths(toy) == [100, 101, 102]
-    workspace.show("5.png")
+    workspace.show("7.png")
     settle(qtbot, toy, 7)
-    assert widths(toy)[3:] == [105, 106, 107, 104]
+    assert widths(toy)[3:] == [107, 108, 109, 106]
     workspace.step(-1)
-    settle(qtbot, toy, 8)
-    assert widths(toy)[7:] == [103]
+    settle(qtbot, toy, 9)
+    assert widths(toy)[7:] == [105, 104]
 
 
 def test_a_known_image_is_clickable_before_it_is_complete(
