@@ -45,6 +45,10 @@ def main(arguments: list[str] | None = None) -> int:
             window.painted.connect(lambda: _begin(window, options, at_end))
             window.show()
             return application.exec()
+    from PySide6.QtCore import qInstallMessageHandler
+
+    # The offscreen platform complains about every size hint; nobody watches this window.
+    qInstallMessageHandler(lambda *_: None)
     window.show()
     fill(window)
     return _play(window, results)

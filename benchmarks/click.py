@@ -122,6 +122,8 @@ def main() -> None:
         print("| image | click to paint, median | p90 | accept | previews/s | GUI tick p99 |")
         print("|---|---|---|---|---|---|")
         for title, window in windows.items():
+            for other in windows.values():  # the pointer is over one window only
+                other.setVisible(other is window)
             rate, tick = hover(window)
             print(
                 f"| {title} | {statistics.median(times[title]):.0f} ms "

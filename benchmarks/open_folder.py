@@ -65,6 +65,8 @@ class Stage(QObject):
     project_opened = Signal(object)
     project_closed = Signal()
     image_shown = Signal(str)
+    image_ready = Signal(object)
+    image_failed = Signal(str, object)
 
     def show(self, key: str) -> None:
         """Every widget follows."""
