@@ -1,20 +1,23 @@
-"""`Workspace`: what is open and what the user is doing. Widgets call it and listen to it."""
+"""`Workspace`: what is open and what the user is doing. Widgets call it and listen to it.
+
+What is done to the selected objects stands in its base, `annotator.services.editing`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QCoreApplication, QObject, Signal
 
-from annotator.core.annotation import Annotation, Annotations, Origin, Source
+from annotator.core.annotation import Annotation, Origin, Source
 from annotator.core.errors import UserError
 from annotator.core.paths import is_image_name
 from annotator.core.prompting import PromptDraft
 from annotator.services.assistant import Answer, Assistant, Finished, Picture
 from annotator.services.document import Document
+from annotator.services.editing import Editing
 from annotator.services.embeddings import ImageFile
 from annotator.services.folder_scan import FolderScan
 from annotator.services.image_loader import ImageLoader
@@ -30,11 +33,8 @@ if TYPE_CHECKING:
     from annotator.core.images import LoadedImage
     from annotator.core.mask import Mask
 
-PASTE_STEP = 12
-"""Pixels a copy is moved by when it is pasted into the image it comes from."""
 
-
-class Workspace(QObject):
+class Workspace(Editing):
     """One project, one current image, one open prompt, one selection.
 
     Args:
@@ -47,14 +47,13 @@ class Workspace(QObject):
     project_closing = Signal()
     """The project is about to be closed; everything of it is still there."""
     project_closed = Signal()
+    """No project is open any more."""
     image_shown = Signal(str)
     """The current image changed to this key; its pixels follow with `image_ready`."""
     image_ready = Signal(object)
     """`LoadedImage` of the current image: first a preview perhaps, then the complete one."""
     image_failed = Signal(str, object)
     """The current image cannot be read: key and `UserError`."""
-    selection_changed = Signal(object)
-    """frozenset of selected annotation ids of the current image."""
     tool_changed = Signal(str)
     """Id of the tool: "smart", "box", "polygon", "select" or "pan"."""
     draft_changed = Signal(object)
@@ -73,14 +72,8 @@ class Workspace(QObject):
     """tuple of `Suggestion`, best first, for the open draft or the selected annotation."""
     model_changed = Signal(object)
     """The `SegmenterSpec` in use."""
-    clipboard_changed = Signal()
-    """Objects were copied."""
     name_wanted = Signal()
     """The user accepted an object while there is no class yet: ask for a name, without a dialog."""
-    reported = Signal(object)
-    """A `UserError` for the message bar."""
-    noticed = Signal(str)
-    """A short piece of good news for the status bar."""
 
     def __init__(self, settings: SettingsStore, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -89,9 +82,6 @@ class Workspace(QObject):
         self.assistant = Assistant(self._models, self)
         self._loader = self._make_loader()
         self._scan = FolderScan(self)
-        self._document: Document | None = None
-        self._key: str | None = None
-        self._image: LoadedImage | None = None
         self._travel = 1
         self._prepared = ""
         self._segmentation = settings.settings.segmentation
@@ -101,9 +91,6 @@ class Workspace(QObject):
         self._working = False
         self._accept_when_ready = False
         self._finishing: list[tuple[str, MaskCandidate]] = []
-        self._selection: frozenset[int] = frozenset()
-        self._selected_vector: NDArray[np.float32] | None = None
-        self._clipboard: Annotations = ()
         self._tool = "smart"
         self._active: int | None = None
         self._order: Callable[[str, int], str | None] = self._document_neighbour
@@ -120,6 +107,7 @@ class Workspace(QObject):
         self.assistant.prepared.connect(self._take_prepared)
         self.assistant.sharpened.connect(self._sharpen)
         self.assistant.failed.connect(self._fail_question)
+        self.selection_changed.connect(lambda _: self._suggest())
         self._settings.changed.connect(self._follow_settings)
         self._follow_settings(self._settings.settings)
 
@@ -130,28 +118,6 @@ class Workspace(QObject):
         return loader
 
     # --- What is open ---
-
-    @property
-    def document(self) -> Document | None:
-        """The open project."""
-        return self._document
-
-    @property
-    def key(self) -> str | None:
-        """The current image."""
-        return self._key
-
-    @property
-    def image(self) -> LoadedImage | None:
-        """The current image's pixels, None until they are read."""
-        return self._image
-
-    @property
-    def annotations(self) -> Annotations:
-        """All objects of the current image, bottom layer first."""
-        if self._document is None or self._key is None:
-            return ()
-        return self._document.annotations(self._key)
 
     def open_folder(
         self, folder: Path, project_dir: Path | None = None, *, recover: bool = False
@@ -568,7 +534,9 @@ class Workspace(QObject):
         if document is None or key is None:
             return
         annotation = Annotation(document.new_id(), shape, self._active, polygons=polygons)
-        document.edit(key, (*document.annotations(key), annotation), f"Draw {self._name()}")
+        document.edit(
+            key, (*document.annotations(key), annotation), f"Draw {self._name(self._active)}"
+        )
         self.select((annotation.id,))
         self._describe(annotation)
 
@@ -664,187 +632,6 @@ class Workspace(QObject):
             if self._active not in known:
                 self.set_active_category(None)
         self._suggest()
-
-    def _name(self, category_id: int | None = None) -> str:
-        chosen = category_id if category_id is not None else self._active
-        if chosen is None or self._document is None:
-            return "object"
-        return self._document.category(chosen).name
-
-    # --- Selection and editing ---
-
-    @property
-    def selection(self) -> frozenset[int]:
-        """Ids of the selected annotations."""
-        return self._selection
-
-    @property
-    def selected(self) -> Annotations:
-        """The selected annotations, bottom layer first."""
-        return tuple(a for a in self.annotations if a.id in self._selection)
-
-    def select(self, ids: Iterable[int]) -> None:
-        """Select exactly these annotations of the current image."""
-        chosen = frozenset(ids)
-        if chosen == self._selection:
-            return
-        self._selection = chosen
-        self.selection_changed.emit(chosen)
-        self._suggest()
-
-    def select_all(self) -> None:
-        """Select everything that is neither hidden nor locked."""
-        self.select(a.id for a in self.annotations if not a.hidden and not a.locked)
-
-    def select_step(self, step: int) -> None:
-        """Select the next (1) or previous (-1) object, bottom layer first."""
-        walk = [a.id for a in self.annotations if not a.hidden]
-        if not walk:
-            return
-        places = [place for place, number in enumerate(walk) if number in self._selection]
-        start = (places[-1] if step > 0 else places[0]) if places else (-1 if step > 0 else 0)
-        self.select((walk[(start + step) % len(walk)],))
-
-    def _follow_annotations(self, key: str) -> None:
-        if key == self._key:
-            present = {a.id for a in self.annotations}
-            self.select(self._selection & present)
-
-    def change(self, text: str, alter: Callable[[Annotation], Annotation | None]) -> None:
-        """Alter the selected annotations in one step; None deletes.
-
-        Locked annotations are left alone unless the alteration unlocks them.
-        """
-        self.change_some(self._selection, text, alter)
-
-    def change_some(
-        self,
-        ids: Iterable[int],
-        text: str,
-        alter: Callable[[Annotation], Annotation | None],
-    ) -> None:
-        """Alter these annotations of the current image in one step; None deletes."""
-        if self._document is None or self._key is None:
-            return
-        chosen = frozenset(ids)
-        after: list[Annotation] = []
-        for annotation in self.annotations:
-            new = alter(annotation) if annotation.id in chosen else annotation
-            if annotation.locked and (new is None or new.locked):
-                new = annotation
-            if new is not None:
-                after.append(new)
-        if tuple(after) != self.annotations:
-            self._document.edit(self._key, tuple(after), text)
-
-    def delete_selected(self) -> None:
-        """Delete the selected annotations."""
-        self.change(f"Delete {self._count()}", lambda _: None)
-
-    def _count(self) -> str:
-        chosen = self.selected
-        if len(chosen) == 1:
-            category_id = chosen[0].category_id
-            return "object" if category_id is None else self._name(category_id)
-        return f"{len(chosen)} objects"
-
-    def rename_selected(self, category_id: int) -> None:
-        """Give the selected annotations this class."""
-        self.change(
-            f"Name {self._name(category_id)}", lambda a: replace(a, category_id=category_id)
-        )
-
-    def set_flag(self, ids: Iterable[int], flag: str, value: bool) -> None:
-        """Set "hidden", "locked" or "is_crowd" of these annotations."""
-        words = {"hidden": ("Hide", "Show"), "locked": ("Lock", "Unlock")}
-        verb = words.get(flag, ("Mark as crowd", "Not a crowd"))[0 if value else 1]
-        chosen = frozenset(ids)
-
-        def alter(annotation: Annotation) -> Annotation:
-            return replace(annotation, **{flag: value})  # type: ignore[arg-type]
-
-        if self._document is None or self._key is None:
-            return
-        after = tuple(alter(a) if a.id in chosen else a for a in self.annotations)
-        if after != self.annotations:
-            self._document.edit(self._key, after, verb)
-
-    def set_attributes(self, annotation_id: int, attributes: dict[str, str | float | bool]) -> None:
-        """Replace the attributes of one annotation."""
-        self.change_some(
-            (annotation_id,), "Edit attributes", lambda a: replace(a, attributes=attributes)
-        )
-
-    def move_selected(self, dx: int, dy: int) -> None:
-        """Move the selected annotations by whole pixels; what leaves the image is cut off."""
-        if not dx and not dy:
-            return
-        from annotator.core.shapes import moved
-
-        image = self._image
-        if image is not None:
-            self.change(
-                f"Move {self._count()}", lambda a: moved(a, dx, dy, image.width, image.height)
-            )
-
-    def replace_shape(self, annotation_id: int, shape: Mask | Box, text: str) -> None:
-        """Give one annotation another shape."""
-        self.change_some((annotation_id,), text, lambda a: replace(a, shape=shape, polygons=None))
-
-    def restack(self, ids: Iterable[int], step: int | None, *, up: bool) -> None:
-        """Move annotations through the layers: by one step, or (None) to the very end."""
-        from annotator.core.shapes import restacked
-
-        if self._document is None or self._key is None:
-            return
-        after = restacked(self.annotations, frozenset(ids), step, up=up)
-        if after != self.annotations:
-            self._document.edit(self._key, after, "Raise" if up else "Lower")
-
-    def copy(self) -> None:
-        """Remember the selected annotations."""
-        if self.selected:
-            self._clipboard = self.selected
-            self.clipboard_changed.emit()
-            self.noticed.emit(f"Copied {self._count()}.")
-
-    def cut(self) -> None:
-        """Remember the selected annotations and delete them."""
-        self.copy()
-        self.delete_selected()
-
-    @property
-    def can_paste(self) -> bool:
-        """Whether anything was copied."""
-        return bool(self._clipboard)
-
-    def paste(self) -> None:
-        """Insert copies, in place in another image, a little aside in the same one."""
-        self._insert(self._clipboard, "Paste")
-
-    def duplicate(self) -> None:
-        """Insert copies of the selected annotations."""
-        self._insert(self.selected, "Duplicate")
-
-    def _insert(self, originals: Annotations, verb: str) -> None:
-        document, key, image = self._document, self._key, self._image
-        if document is None or key is None or image is None or not originals:
-            return
-        from annotator.core.shapes import fitted, moved
-
-        present = {a.shape for a in self.annotations}
-        shift = PASTE_STEP if any(a.shape in present for a in originals) else 0
-        copies = []
-        for original in originals:
-            placed = fitted(original, image.width, image.height)
-            placed = placed and moved(placed, shift, shift, image.width, image.height)
-            if placed is not None:
-                copies.append(replace(placed, id=document.new_id(), locked=False, hidden=False))
-        if not copies:
-            self.reported.emit(UserError("The copied objects lie outside this image."))
-            return
-        document.edit(key, (*self.annotations, *copies), f"{verb} {len(copies)}")
-        self.select(copy.id for copy in copies)
 
     def undo(self) -> None:
         """Take back the last point of an open prompt, else the last step of this image."""
