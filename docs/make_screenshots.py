@@ -21,6 +21,7 @@ from PySide6.QtWidgets import QApplication
 from annotator.app import fill, make_application, make_window
 from annotator.samples import sample_folder
 from annotator.session import Player, Scene, wait_until
+from annotator.ui.settings_dialog import SettingsDialog
 
 OUT = Path(__file__).parent / "screenshots"
 
@@ -60,6 +61,9 @@ def main() -> None:
     sheet = next(w for w in QApplication.topLevelWidgets() if "Shortcut" in w.windowTitle())
     shoot(sheet, "shortcuts")
     sheet.close()
+    dialog = SettingsDialog.open_over(window.settings, window, "Model")
+    shoot(dialog, "models")
+    dialog.close()
     window.close()
 
 
