@@ -246,6 +246,12 @@ class MainWindow(QMainWindow):
             "help.command_palette": self._open_palette,
             "help.about": self._show_about,
         }
+        return handlers | self._make_series()
+
+    def _make_series(self) -> dict[str, Callable[[], object]]:
+        """The commands that come in numbers or kinds."""
+        workspace = self.workspace
+        handlers: dict[str, Callable[[], object]] = {}
         for tool in ("smart", "box", "polygon", "select", "pan"):
             handlers[f"tool.{tool}"] = partial(workspace.set_tool, tool)
         for digit in range(1, 10):
