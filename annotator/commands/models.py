@@ -270,7 +270,8 @@ def _remove(given: argparse.Namespace) -> int:
 
 
 def _export(given: argparse.Namespace) -> int:
-    from models.edgesam.graphs import FILES, from_checkpoint
+    from models.edgesam.graphs import from_checkpoint
+    from models.exporting import FILES
 
     graphs = from_checkpoint(given.checkpoint, given.folder)
     for name in FILES:

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from models.api import ModelError
+from models.exporting import FORMAT, export_once
 from models.onnx_decoder import Decoder, FoldedDecoder, PlainDecoder, Session, open_session
 
-# Raise it whenever exported graphs change, so that those of an older program are made anew.
-FORMAT = 1
-FILES = ("encoder.onnx", "side.onnx", "trunk.onnx", "cells.onnx")
 EXPORTER = "models.networks.edgesam.export"
-REFUSED = 3
-"""Exit status of the exporter when its last line is a message for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +64,13 @@ def from_checkpoint(checkpoint: Path, cache: Path | None = None) -> Graphs:
         ModelError: the file does not fit EdgeSAM, or the graphs cannot be written.
     """
     digest = file_hash(checkpoint)[:16]
-    name = f"edgesam-{digest}-{FORMAT}"
-    folder = (cache or _cache_folder()) / name
-    if not all((folder / file).exists() for file in FILES):
-        _export(checkpoint, folder)
+    folder = export_once(
+        f"edgesam-{digest}",
+        cache,
+        EXPORTER,
+        [str(checkpoint)],
+        f"EdgeSAM from “{checkpoint.name}”",
+    )
     return Graphs(folder / "encoder.onnx", folder, f"{digest}-bicubic-{FORMAT}")
 
 
@@ -149,53 +143,3 @@ def _described(session: Session) -> str:
     inputs = ", ".join(f"{name} {shape}" for name, shape in _inputs(session).items())
     outputs = ", ".join(f"{value.name} {value.shape}" for value in session.get_outputs())
     return f"It takes {inputs} and returns {outputs}."
-
-
-def _cache_folder() -> Path:
-    from platformdirs import user_cache_dir
-
-    return Path(user_cache_dir("annotator")) / "graphs"
-
-
-def _export(checkpoint: Path, folder: Path) -> None:
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
-    except OSError as error:
-        raise ModelError(f"“{folder.parent}” cannot be written: {error.strerror}.") from error
-    try:
-        _run_exporter(checkpoint, made)
-        _put_in_place(made, folder)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
-
-
-def _put_in_place(made: Path, folder: Path) -> None:
-    """Rename a complete folder; a half-written one is never seen under the final name."""
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
-        made.replace(folder)
-    except OSError as error:
-        # Another process was quicker with the same graphs.
-        if not all((folder / file).exists() for file in FILES):
-            raise ModelError(f"“{folder}” cannot be written: {error.strerror}.") from error
-
-
-def _run_exporter(checkpoint: Path, folder: Path) -> None:
-    root = Path(__file__).parents[2]
-    paths = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
-    done = subprocess.run(
-        [sys.executable, "-m", EXPORTER, str(checkpoint), str(folder)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=False,
-    )
-    if done.returncode == 0:
-        return
-    lines = done.stderr.strip().splitlines()
-    last = lines[-1] if lines else f"exit status {done.returncode}"
-    if done.returncode == REFUSED:
-        raise ModelError(last)
-    raise ModelError(f"EdgeSAM could not be prepared from “{checkpoint.name}”: {last}")

@@ -11,14 +11,14 @@ from pathlib import Path
 import torch  # noqa: TID253
 
 from models.api import ModelError
-from models.edgesam.graphs import REFUSED
+from models.exporting import REFUSED
 from models.networks.folded import export_folded, export_module
 from models.networks.sam_vit import Sam
 from models.sam_family.networks import load_sam
 
 
 def export_all(network: Sam, folder: Path) -> None:
-    """Write encoder and folded decoder: the files `models.edgesam.graphs.FILES`.
+    """Write encoder and folded decoder: the files `models.exporting.FILES`.
 
     The encoder takes `image` (1, 3, S, S), normalised and padded, and returns
     `image_embeddings` (1, C, S / 16, S / 16), as EdgeSAM's does.

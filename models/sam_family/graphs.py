@@ -5,19 +5,14 @@ The graphs are exported from the checkpoint the first time, by a process of its 
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from models.api import ModelError
-from models.edgesam.graphs import FILES, FORMAT, REFUSED, Graphs
+from models.edgesam.graphs import Graphs
+from models.exporting import FORMAT, export_once
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,60 +38,10 @@ def exported(
     Raises:
         ModelError: the file does not fit the network, or the graphs cannot be written.
     """
-    folder = (cache or _cache_folder()) / f"{model_id}-{fingerprint}-{FORMAT}"
-    if not _complete(folder):
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            made = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
-        except OSError as error:
-            raise ModelError(f"“{folder.parent}” cannot be written: {error.strerror}.") from error
-        try:
-            _run([model_id, title, str(checkpoint), str(made)], title)
-            _put_in_place(made, folder)
-        finally:
-            shutil.rmtree(made, ignore_errors=True)
-    return Graphs(folder / "encoder.onnx", folder, f"{fingerprint}-onnx-{FORMAT}")
-
-
-def _cache_folder() -> Path:
-    from platformdirs import user_cache_dir
-
-    return Path(user_cache_dir("annotator")) / "graphs"
-
-
-def _complete(folder: Path) -> bool:
-    return all((folder / file).exists() for file in FILES)
-
-
-def _put_in_place(made: Path, folder: Path) -> None:
-    """Rename a complete folder; a half-written one is never seen under the final name."""
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
-        made.replace(folder)
-    except OSError as error:
-        # Another process was quicker with the same graphs.
-        if not _complete(folder):
-            raise ModelError(f"“{folder}” cannot be written: {error.strerror}.") from error
-
-
-def _run(arguments: list[str], title: str) -> None:
-    root = Path(__file__).parents[2]
-    paths = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
-    done = subprocess.run(
-        [sys.executable, "-m", PROGRAM, *arguments],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=False,
+    folder = export_once(
+        f"{model_id}-{fingerprint}", cache, PROGRAM, [model_id, title, str(checkpoint)], title
     )
-    if done.returncode == 0:
-        return
-    lines = done.stderr.strip().splitlines()
-    last = lines[-1] if lines else f"exit status {done.returncode}"
-    if done.returncode == REFUSED:
-        raise ModelError(last)
-    raise ModelError(f"{title} could not be prepared: {last}")
+    return Graphs(folder / "encoder.onnx", folder, f"{fingerprint}-onnx-{FORMAT}")
 
 
 class Runtime(Protocol):

@@ -14,7 +14,8 @@ import pytest
 import torch  # noqa: TID253
 
 from models.api import Box, Embedding, ModelError, Point, Prompt
-from models.edgesam.graphs import FORMAT, Graphs
+from models.edgesam.graphs import Graphs
+from models.exporting import FORMAT
 from models.networks.edgesam import narrow_edge_sam
 from models.networks.sam_vit import (
     NARROW,

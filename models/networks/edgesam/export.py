@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from models.api import ModelError
 from models.checkpoints import load_exactly, read_checkpoint
-from models.edgesam.graphs import REFUSED
+from models.exporting import REFUSED
 from models.networks.edgesam.network import EdgeSam
 from models.networks.edgesam.repvit import Upsampled, merge_branches
 from models.networks.folded import export_folded, export_module
@@ -71,7 +71,7 @@ def export_encoder(network: EdgeSam, path: Path) -> None:
 
 
 def export_all(network: EdgeSam, folder: Path) -> None:
-    """Write encoder and folded decoder: the files `models.edgesam.graphs.FILES`."""
+    """Write encoder and folded decoder: the files `models.exporting.FILES`."""
     export_encoder(network, folder / "encoder.onnx")
     export_folded(network.prompt_encoder, network.mask_decoder, folder)
 
