@@ -1,0 +1,1 @@
+"""Measuring, making and adapting models: `python -m models.training COMMAND`."""
