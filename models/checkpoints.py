@@ -77,7 +77,8 @@ def load_exactly(network: nn.Module, state: Mapping[str, Tensor], title: str, so
     """Fill a network from a state dict that fits it exactly.
 
     Args:
-        network: what is filled.
+        network: what is filled. On the meta device it takes the tensors themselves over, so that
+            gigabytes of weights are in memory once.
         state: tensors by key.
         title: what the network is called, for the message.
         source: what the weights are called, for the message.
@@ -91,7 +92,10 @@ def load_exactly(network: nn.Module, state: Mapping[str, Tensor], title: str, so
     other = [key for key in wanted if key in state and wanted[key].shape != state[key].shape]
     if missing or extra or other:
         raise ModelError(_mismatch(title, source, len(wanted), missing, extra, other))
-    network.load_state_dict(dict(state), strict=True)
+    empty = any(value.is_meta for value in wanted.values())
+    if empty:
+        state = {key: value.to(wanted[key].dtype).contiguous() for key, value in state.items()}
+    network.load_state_dict(dict(state), strict=True, assign=empty)
 
 
 def _mismatch(

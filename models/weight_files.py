@@ -119,6 +119,18 @@ def hashing(path: Path, stopped: Flag = never, phase: str = "verifying") -> Step
     return digest.hexdigest()
 
 
+def file_hash(path: Path) -> str:
+    """The SHA-256 of a file in hexadecimal, at once.
+
+    Raises:
+        ModelError: the file cannot be read.
+    """
+    try:
+        return finish(hashing(path))
+    except OSError as error:
+        raise disk_error(error, path) from error
+
+
 def copying(source: Path, target: Path, stopped: Flag = never) -> Steps[str]:
     """Copy a file durably; the result is the SHA-256 of what was written.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from models.api import ModelError
 from models.exporting import FORMAT, export_once
 from models.onnx_decoder import Decoder, FoldedDecoder, PlainDecoder, Session, open_session
+from models.weight_files import file_hash
 
 EXPORTER = "models.networks.edgesam.export"
 
@@ -82,19 +82,6 @@ def from_official(encoder: Path, decoder: Path) -> Graphs:
     """
     digests = file_hash(encoder)[:16], file_hash(decoder)[:8]
     return Graphs(encoder, decoder, f"{digests[0]}-{digests[1]}-bilinear")
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal.
-
-    Raises:
-        ModelError: it cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ModelError(f"“{path}” cannot be read: {error.strerror}.") from error
 
 
 def check_encoder(session: Session, name: str) -> None:

@@ -5,48 +5,26 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.api import Box, Embedding, MaskCandidate, ModelError, Point, Prompt
-from models.onnx_decoder import CORNER_LABELS, PADDING_LABEL, SIDE_NAMES
-from models.transforms import SIDE, Frame, full_mask, network_input
+from models.api import Embedding, MaskCandidate, ModelError, Prompt
+from models.onnx_decoder import SIDE_NAMES
+from models.questions import CELL, ask
+from models.transforms import Frame, full_mask, network_input
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from models.api import SegmenterSpec
+    from models.api import Box, SegmenterSpec
     from models.edgesam.graphs import Graphs
-    from models.onnx_decoder import Cells, Floats, Session
+    from models.onnx_decoder import Floats, Session
+    from models.questions import Question
 
 # Only token 0 was trained with boxes, all four with points.
-BOX_TOKENS = (0,)
-POINT_TOKENS = (0, 1, 2, 3)
-GRID = 64
-CELL = SIDE / GRID
-# Cells around a positive click that are always exact, so that tiny objects are not missed.
-NEAR = 2
-# Boxes of at most this many cells are exact all over, for the same reason.
-SMALL = 400
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Question:
-    """A prompt in the terms of the network.
-
-    Attributes:
-        coords: (K, 2) float32 in the frame of the network, padding or corners included.
-        labels: (K) float32.
-        tokens: mask tokens that answer.
-        focus: (G, G) cells that have to be exact.
-    """
-
-    coords: Floats
-    labels: Floats
-    tokens: tuple[int, ...]
-    focus: Cells
+BOX_TOKENS: tuple[int, ...] = (0,)
+POINT_TOKENS: tuple[int, ...] = (0, 1, 2, 3)
 
 
 class EdgeSamSegmenter:
@@ -122,17 +100,18 @@ class EdgeSamSegmenter:
         for index, prompt in enumerate(prompts):
             question = ask(prompt, frame)
             if question is not None:
-                key = (len(question.labels), question.tokens)
-                groups[key].append((index, question))
+                tokens = BOX_TOKENS if question.boxed else POINT_TOKENS
+                groups[len(question.labels), tokens].append((index, question))
         results: list[tuple[MaskCandidate, ...]] = [()] * len(prompts)
         arrays = self._arrays(embedding) if groups else {}
+        grid = frame.side // CELL
         for (_, tokens), members in groups.items():
             answers = self._decoder.decode(
                 arrays,
                 np.stack([question.coords for _, question in members]),
                 np.stack([question.labels for _, question in members]),
                 tokens,
-                np.stack([question.focus for _, question in members]),
+                np.stack([question.focus(grid) for _, question in members]),
             )
             for (index, _), (logits, _) in zip(members, answers, strict=True):
                 results[index] = ranked(logits, frame.extent)
@@ -160,34 +139,6 @@ class EdgeSamSegmenter:
         return {**arrays, **self._prepared[1]}
 
 
-def ask(prompt: Prompt, frame: Frame) -> Question | None:
-    """Translate a prompt; None when it names nothing (no box and no positive point).
-
-    Points and corners outside the image are moved to its edge, corners are put in order, a box
-    without area is the click in its middle, and without a box the padding token the network was
-    trained with is added.
-    """
-    points = [_clamped(point, frame) for point in prompt.points]
-    box = _normalised(prompt.box, frame) if prompt.box is not None else None
-    if box is not None and (box.width <= 0 or box.height <= 0):
-        points.append(Point((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2))
-        box = None
-    if box is None and not any(point.positive for point in points):
-        return None
-    places = [(point.x, point.y) for point in points]
-    labels = [float(point.positive) for point in points]
-    if box is not None:
-        places += [(box.x0, box.y0), (box.x1, box.y1)]
-        labels += CORNER_LABELS
-    coords = frame.to_frame(np.array(places, np.float64))
-    focus = _focus(coords, labels, box is not None)
-    if box is None:
-        coords = np.concatenate([coords, np.zeros((1, 2), np.float32)])
-        labels.append(PADDING_LABEL)
-    tokens = POINT_TOKENS if box is None else BOX_TOKENS
-    return Question(coords, np.array(labels, np.float32), tokens, focus)
-
-
 def ranked(logits: Floats, extent: Box) -> tuple[MaskCandidate, ...]:
     """Candidates of (M, n, n) logits: the most stable first, the others from small to large.
 
@@ -204,29 +155,3 @@ def ranked(logits: Floats, extent: Box) -> tuple[MaskCandidate, ...]:
         MaskCandidate(logits[index], extent, max(0.0, float(scores[index])))
         for index in (best, *others)
     )
-
-
-def _clamped(point: Point, frame: Frame) -> Point:
-    x = min(max(point.x, 0.0), float(frame.width))
-    y = min(max(point.y, 0.0), float(frame.height))
-    return Point(x, y, point.positive)
-
-
-def _normalised(box: Box, frame: Frame) -> Box:
-    ordered = Box.spanning(box.x0, box.y0, box.x1, box.y1)
-    return ordered.clipped(frame.width, frame.height)
-
-
-def _focus(coords: Floats, labels: Sequence[float], boxed: bool) -> Cells:
-    focus = np.zeros((GRID, GRID), np.bool_)
-    cells = np.minimum(coords // CELL, GRID - 1).astype(int)
-    for (column, row), label in zip(cells, labels, strict=True):
-        if label == 1:
-            focus[
-                max(0, row - NEAR) : row + NEAR + 1, max(0, column - NEAR) : column + NEAR + 1
-            ] = 1
-    if boxed:
-        (left, top), (right, bottom) = np.maximum(cells[-2] - 1, 0), cells[-1] + 1
-        if (right - left + 1) * (bottom - top + 1) <= SMALL:
-            focus[top : bottom + 1, left : right + 1] = True
-    return focus

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from models.api import Box, Embedding, MaskCandidate, ModelError, Point, Prompt
-from models.edgesam.segmenter import ask
-from models.sam_family.segmenter import PATCH, ranked
+from models.questions import CELL, ask
+from models.sam_family.segmenter import ranked
 from models.transforms import SIDE, Frame
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class EfficientSegmenter:
         if question is None:
             return ()
         used = question.labels >= 0
-        ratios = np.array([PATCH * image.shape[-1] / width, PATCH * image.shape[-1] / height])
+        ratios = np.array([CELL * image.shape[-1] / width, CELL * image.shape[-1] / height])
         coords = (question.coords[used] * ratios).astype(np.float32)
         logits, quality = self._runtime.decode(image, coords, question.labels[used])
         extent = Box(0.0, 0.0, float(width), float(height))

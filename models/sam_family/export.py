@@ -13,7 +13,7 @@ import torch  # noqa: TID253
 from models.api import ModelError
 from models.exporting import REFUSED
 from models.networks.folded import export_folded, export_module
-from models.networks.sam_vit import Sam
+from models.networks.sam import Sam
 from models.sam_family.networks import load_sam
 
 

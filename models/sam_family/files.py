@@ -29,7 +29,7 @@ def present(model_id: str) -> tuple[Path, str]:
         ModelError: it is missing or another file.
     """
     from models.catalog import needs
-    from models.edgesam.graphs import file_hash
+    from models.weight_files import file_hash
     from models.weights import WeightStore
 
     if reason := missing(model_id):

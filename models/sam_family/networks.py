@@ -6,7 +6,8 @@ from pathlib import Path
 
 from models.networks.edgesam import merge_branches
 from models.networks.mobilesam import TINY_5M, mobile_sam
-from models.networks.sam_vit import VIT_B, VIT_H, VIT_L, Sam, sam_vit
+from models.networks.sam import Sam
+from models.networks.sam_vit import VIT_B, VIT_H, VIT_L, sam_vit
 from models.sam_family.torch_runtime import loaded
 
 VITS = {"sam-vit-b": VIT_B, "sam-vit-l": VIT_L, "sam-vit-h": VIT_H}

@@ -9,18 +9,16 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from models.api import Box, Embedding, MaskCandidate, ModelError, Prompt
-from models.edgesam.segmenter import ask
+from models.questions import CELL, ask
 from models.transforms import SIDE, Frame, full_mask, network_input
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.api import SegmenterSpec
-    from models.edgesam.segmenter import Question
     from models.onnx_decoder import Decoder, Floats
+    from models.questions import Question
 
-PATCH = 16
-"""Pixels of the network's frame along a side of an embedding's cell."""
 ONE_MASK = (0,)
 THREE_MASKS = (1, 2, 3)
 
@@ -133,7 +131,7 @@ class SamSegmenter:
                 np.stack([question.coords for question in questions]),
                 np.stack([question.labels for question in questions]),
                 tokens,
-                np.stack([question.focus for question in questions]),
+                np.stack([question.focus(frame.side // CELL) for question in questions]),
             )
             for (index, _), (logits, quality) in zip(members, answers, strict=True):
                 results[index] = ranked(logits, quality, frame.extent)
@@ -146,9 +144,7 @@ class SamSegmenter:
 
 def chosen_tokens(question: Question) -> tuple[int, ...]:
     """Three masks for a single click, one for anything less ambiguous, as SAM was trained."""
-    # Without a box the last token is padding.
-    clicks = len(question.labels) - 1 if question.labels[-1] < 0 else 0
-    return THREE_MASKS if clicks == 1 else ONE_MASK
+    return THREE_MASKS if question.clicks == 1 and not question.boxed else ONE_MASK
 
 
 def ranked(logits: Floats, quality: Floats, extent: Box) -> tuple[MaskCandidate, ...]:
@@ -169,5 +165,5 @@ def ranked(logits: Floats, quality: Floats, extent: Box) -> tuple[MaskCandidate,
 
 def _frame(embedding: Embedding) -> Frame:
     """How the image lay in the network's frame; the embedding's size says at which size."""
-    side = PATCH * embedding.arrays["image"].shape[-1]
+    side = CELL * embedding.arrays["image"].shape[-1]
     return Frame(embedding.width, embedding.height, side)

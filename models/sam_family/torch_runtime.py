@@ -13,7 +13,8 @@ from torch import nn  # noqa: TID253
 
 from models.api import ModelError
 from models.checkpoints import load_exactly, read_checkpoint
-from models.networks.sam_vit import Sam, encode_at, prompts_at
+from models.networks.sam import Sam, prompts_at
+from models.networks.sam_vit import encode_at
 from models.onnx_decoder import not_finite
 
 if TYPE_CHECKING:
@@ -143,6 +144,5 @@ def filled(
     # On the meta device nothing is initialised: random numbers for ViT-H would take many seconds.
     with torch.device("meta"):
         network = build()
-    network.to_empty(device="cpu")
     load_exactly(network, state, title, checkpoint.name)
     return network.eval().requires_grad_(False)

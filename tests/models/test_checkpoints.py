@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import copy
 import os
 from pathlib import Path
 
@@ -76,6 +77,17 @@ class Harmful:
 
     def __reduce__(self):
         return os.mkdir, (str(self.path),)
+
+
+def test_an_empty_network_takes_the_tensors_themselves(network, state):
+    load_exactly(network, state, "Toy", "file.pth")
+    expected = network(torch.ones(2, 3))
+    empty = copy.deepcopy(network).to("meta")
+    half = {key: value.half() if key == "1.bias" else value for key, value in state.items()}
+    load_exactly(empty, half, "Toy", "file.pth")
+    assert empty[0].weight.data_ptr() == state["0.weight"].data_ptr()
+    assert empty[1].bias.dtype == torch.float32
+    torch.testing.assert_close(empty(torch.ones(2, 3)), expected, rtol=0, atol=1e-3)
 
 
 def refusal(network, state) -> str:

@@ -11,11 +11,12 @@ import torch  # noqa: TID253
 from models import registry
 from models.api import Box, CachedSegmenter, Embedding, ModelError, Point, Prompt, Segmenter
 from models.edgesam import graphs
-from models.edgesam.segmenter import EdgeSamSegmenter, ask, ranked
+from models.edgesam.segmenter import EdgeSamSegmenter, ranked
 from models.networks.edgesam import narrow_edge_sam
 from models.networks.edgesam.export import export_all, export_encoder
 from models.networks.folded import export_plain
 from models.onnx_decoder import open_session
+from models.questions import ask
 from models.segmenters.edgesam import SPECS
 from models.transforms import Frame, full_mask, network_input
 from tests.models import edgesam_fixture as fixture
@@ -175,6 +176,20 @@ class TestBadInput:
         embedding = segmenter.encode(np.zeros((1, 1, 3), np.uint8))
         found = segmenter.decode(embedding, Prompt((Point(0.5, 0.5),)))
         assert segmenter.render(embedding, found[0]).shape == (1, 1)
+
+
+def test_what_has_to_be_exact_follows_the_size_of_the_embedding():
+    for side in (1024, 1536):
+        frame, grid = Frame(1000, 1000, side), side // 16
+        point = ask(Prompt((Point(900, 100), Point(5, 5, positive=False))), frame)
+        rows, columns = np.nonzero(point.focus(grid))
+        middle = round(0.9 * grid - 0.5), round(0.1 * grid - 0.5)
+        assert abs(columns.mean() - middle[0]) <= 1
+        assert abs(rows.mean() - middle[1]) <= 1
+        assert point.focus(grid).sum() == 25
+        box = ask(Prompt(box=Box(900, 100, 950, 200)), frame).focus(grid)
+        assert box[round(0.15 * grid), round(0.925 * grid)]
+        assert not ask(Prompt(box=Box(0, 0, 1000, 1000)), frame).focus(grid).any()
 
 
 def test_padding_token_is_added_only_without_a_box():

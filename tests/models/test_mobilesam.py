@@ -13,8 +13,9 @@ from models.api import Box, ModelError, Point, Prompt
 from models.networks.edgesam import merge_branches
 from models.networks.mobilesam import NARROW, mobile_sam, narrow_mobile_sam
 from models.networks.mobilesam.tiny_vit import TinyVitBlock, WindowAttention
+from models.networks.sam import Sam
 from models.networks.sam_vit import NARROW as NARROW_VIT
-from models.networks.sam_vit import Sam, encode_at, sam_vit
+from models.networks.sam_vit import encode_at, sam_vit
 from models.registry import segmenter_spec
 from models.sam_family.torch_runtime import loaded
 from tests.models.family_truth import fill, layout, numbers, summary

@@ -17,16 +17,15 @@ from models.api import Box, Embedding, ModelError, Point, Prompt
 from models.edgesam.graphs import Graphs
 from models.exporting import FORMAT
 from models.networks.edgesam import narrow_edge_sam
+from models.networks.sam import Sam, prompts_at
 from models.networks.sam_vit import (
     NARROW,
     VIT_B,
     VIT_H,
     VIT_L,
-    Sam,
     encode_at,
     log_scale,
     narrow_sam,
-    prompts_at,
     sam_vit,
 )
 from models.networks.sam_vit import encoder as vit

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from models.networks.mobilesam.tiny_vit import NARROW, TINY_5M, TinyVit, TinyVitSizes
-from models.networks.sam_vit.network import Sam
+from models.networks.sam import Sam
 
 
 def mobile_sam(sizes: TinyVitSizes = TINY_5M, hidden: int = 2048) -> Sam:

@@ -1,8 +1,9 @@
-"""The parts every network of the SAM family shares: prompt encoder and mask decoder."""
+"""What every network of the SAM family shares: prompt encoder, mask decoder, how they join."""
 
 from models.networks.sam.layers import LayerNorm2d, Mlp
 from models.networks.sam.mask_decoder import MaskDecoder, select_tokens, stability_score
-from models.networks.sam.prompt_encoder import PromptEncoder
+from models.networks.sam.network import Sam
+from models.networks.sam.prompt_encoder import PromptEncoder, prompts_at
 from models.networks.sam.transformer import TwoWayTransformer
 
 __all__ = [
@@ -10,7 +11,9 @@ __all__ = [
     "MaskDecoder",
     "Mlp",
     "PromptEncoder",
+    "Sam",
     "TwoWayTransformer",
+    "prompts_at",
     "select_tokens",
     "stability_score",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import torch
@@ -121,3 +122,13 @@ class PromptEncoder(nn.Module):
         if not coords:
             return weight.new_empty(1, 0, self.channels)
         return self.embed_tokens(torch.cat(coords, dim=1), torch.cat(labels, dim=1))
+
+
+def prompts_at(prompts: PromptEncoder, grid: int) -> PromptEncoder:
+    """The same prompt encoder, with the same weights, for an embedding of another size."""
+    if grid == prompts.grid:
+        return prompts
+    # A module's shallow copy shares parameters, buffers and children.
+    other = copy.copy(prompts)
+    other.grid, other.side = grid, grid * (prompts.side // prompts.grid)
+    return other

@@ -8,7 +8,6 @@ Windows keep their length and need nothing. Tables of positions are interpolated
 
 from __future__ import annotations
 
-import copy
 import math
 from typing import TYPE_CHECKING
 
@@ -16,8 +15,6 @@ from models.api import ModelError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-    from models.networks.sam import PromptEncoder
 
 
 def log_scale(tokens: int, trained: int) -> float:
@@ -57,13 +54,3 @@ def encode_at(encoder: nn.Module, image: Tensor) -> Tensor:
     check_side(encoder, image.shape[-1])
     result: Tensor = encoder(image)
     return result
-
-
-def prompts_at(prompts: PromptEncoder, grid: int) -> PromptEncoder:
-    """The same prompt encoder, with the same weights, for an embedding of another size."""
-    if grid == prompts.grid:
-        return prompts
-    # A module's shallow copy shares parameters, buffers and children.
-    other = copy.copy(prompts)
-    other.grid, other.side = grid, grid * (prompts.side // prompts.grid)
-    return other
