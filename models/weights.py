@@ -542,7 +542,11 @@ def _unknown(file: Path, size: int, digest: str, known: tuple[Weight, ...]) -> M
     if of_size:
         why = f"it has the size of {' or '.join(of_size)} but another content (SHA-256 {digest})"
     elif of_name and of_name[0].bytes:
-        why = f"it has {size:,} bytes instead of {of_name[0].bytes:,}"
+        why = (
+            f"it has {size:,} bytes instead of {of_name[0].bytes:,}. Other programs (X-AnyLabeling "
+            "is one) publish other files under the same names; get the original in Settings, "
+            f"Model, or with: annotator models get {of_name[0].id}"
+        )
     else:
         why = f"no known file has {size:,} bytes"
     titles = ", ".join(weight.title for weight in known if weight.sha256)

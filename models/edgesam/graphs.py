@@ -97,9 +97,10 @@ def check_encoder(session: Session, name: str) -> None:
     shapes = [value.shape for value in session.get_inputs()]
     if len(shapes) == 1 and not all(isinstance(size, int) for size in shapes[0]):
         raise ModelError(
-            f"“{name}” takes images of any size: it is an encoder as X-AnyLabeling exports it, "
-            "which expects raw pixels and gives other embeddings. Use the official EdgeSAM file, "
-            "or edge_sam.pth."
+            f"“{name}” takes images of any size: it is an encoder as X-AnyLabeling exports it. "
+            "What it does with raw pixels inside is published nowhere, so its answers cannot be "
+            "vouched for. Get the official files in Settings, Model, or with: annotator models "
+            "get edgesam-3x"
         )
     raise ModelError(f"“{name}” is not an EdgeSAM encoder. {_described(session)}")
 
