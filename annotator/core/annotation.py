@@ -38,6 +38,7 @@ class Origin:
         version: the segmenter's version.
         score: the segmenter's confidence, 0 to 1.
         prompt: the clicks and box that produced the shape.
+        stability: how little the shape depends on the threshold of its logits, 0 to 1.
     """
 
     source: Source = Source.PERSON
@@ -45,6 +46,7 @@ class Origin:
     version: str = ""
     score: float | None = None
     prompt: Prompt | None = None
+    stability: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ class Annotation:
             Whoever replaces `shape` drops them.
         attributes: the user's own keys with text, number or truth values.
         extra: keys of an imported file this program does not know; written back as they came.
+        proposed: a model made it and no person has accepted it: it counts for nothing (class
+            usage, names to suggest, COCO file) until `annotator.core.proposals` accepts it.
     """
 
     id: int
@@ -76,10 +80,11 @@ class Annotation:
     polygons: tuple[tuple[float, ...], ...] | None = None
     attributes: Mapping[str, str | float | bool] = field(default_factory=_nothing)
     extra: Mapping[str, Any] = field(default_factory=_nothing)
+    proposed: bool = False
 
 
 Annotations = tuple[Annotation, ...]
-"""All objects of one image, bottom layer first."""
+"""All objects of one image, proposed ones among them, bottom layer first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +125,7 @@ class ImageRecord:
         width: pixels of the upright image, 0 while unknown.
         height: pixels of the upright image, 0 while unknown.
         orientation: EXIF orientation of the file, 1 to 8 (1: stored upright).
-        count: number of annotations.
+        count: number of annotations, without proposals.
         reviewed: a person said this image is finished.
         proposals: number of proposals waiting for a decision.
         extra: unknown keys of an imported file.

@@ -35,6 +35,8 @@ def origin_to_json(origin: Origin) -> dict[str, Any]:
         value |= {"model": origin.model, "version": origin.version}
     if origin.score is not None:
         value["score"] = origin.score
+    if origin.stability is not None:
+        value["stability"] = origin.stability
     if origin.prompt is not None:
         value["prompt"] = prompt_to_json(origin.prompt)
     return value
@@ -49,6 +51,7 @@ def origin_from_json(value: dict[str, Any]) -> Origin:
         str(value.get("version", "")),
         value.get("score"),
         prompt_from_json(prompt) if prompt else None,
+        value.get("stability"),
     )
 
 
@@ -61,7 +64,12 @@ def annotation_to_json(annotation: Annotation) -> dict[str, Any]:
         "origin": origin_to_json(annotation.origin),
     }
     value |= {"mask": shape.to_coco()} if isinstance(shape, Mask) else {"box": box_to_json(shape)}
-    flags = {"crowd": annotation.is_crowd, "hidden": annotation.hidden, "locked": annotation.locked}
+    flags = {
+        "crowd": annotation.is_crowd,
+        "hidden": annotation.hidden,
+        "locked": annotation.locked,
+        "proposed": annotation.proposed,
+    }
     value |= {name: True for name, is_set in flags.items() if is_set}
     if annotation.polygons is not None:
         value["polygons"] = [list(ring) for ring in annotation.polygons]
@@ -86,6 +94,7 @@ def annotation_from_json(value: dict[str, Any]) -> Annotation:
         tuple(tuple(float(v) for v in ring) for ring in rings) if rings is not None else None,
         value.get("attributes", {}),
         value.get("extra", {}),
+        bool(value.get("proposed", False)),
     )
 
 

@@ -282,7 +282,7 @@ class CocoExporter:
         try:
             generation = load_counter(db, "generation")
             unnamed = load_counter(db, "unnamed")
-            has_unnamed = db.execute("SELECT 1 FROM annotations WHERE category IS NULL").fetchone()
+            has_unnamed = db.execute(_UNNAMED).fetchone()
             header = load_header(db)
             patience = PROBING / 8 if self._closing else PROBING
             sizes = _Sizes(self._folder, time.monotonic() + patience, self._unreadable)
@@ -362,7 +362,9 @@ class CocoExporter:
 
 _ANNOTATIONS = """
 SELECT a.image, a.id, a.value, a.coco, i.width, i.height
-FROM annotations a JOIN images i ON i.id = a.image ORDER BY a.image, a.place"""
+FROM annotations a JOIN images i ON i.id = a.image WHERE NOT a.proposed
+ORDER BY a.image, a.place"""
+_UNNAMED = "SELECT 1 FROM annotations WHERE category IS NULL AND NOT proposed"
 
 
 class _Sizes:

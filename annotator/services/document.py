@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -137,7 +136,7 @@ class Document(QObject):
             row[1]: row for row in rows
         }
         self._categories, self._removed = journal.load_categories(db)
-        self._usage: Counter[int] = Counter(journal.load_usage(db))
+        self._usage, self._proposed_usage = journal.load_usage(db)
         self._notes = journal.load_notes(db)
         self._last_image = journal.load_counter(db, "image")
         self._last_annotation = journal.load_counter(db, "annotation")
@@ -346,15 +345,17 @@ class Document(QObject):
             self._name(annotation.id, None)
         for _, annotation in change.after:
             self._count(annotation, 1)
-            self._name(annotation.id, annotation.category_id)
-        record = self.record(key)
-        if record.count != len(annotations):
-            self._set_record(replace(record, count=len(annotations)))
+            self._name(annotation.id, None if annotation.proposed else annotation.category_id)
+        record, proposals = self.record(key), sum(a.proposed for a in annotations)
+        counts = (len(annotations) - proposals, proposals)
+        if (record.count, record.proposals) != counts:
+            self._set_record(replace(record, count=counts[0], proposals=proposals))
         self.annotations_changed.emit(key)
 
     def _count(self, annotation: Annotation, step: int) -> None:
         if annotation.category_id is not None:
-            self._usage[annotation.category_id] += step
+            usage = self._proposed_usage if annotation.proposed else self._usage
+            usage[annotation.category_id] += step
 
     def _name(self, annotation: int, category: int | None) -> None:
         self._category_of[annotation] = category
@@ -385,7 +386,7 @@ class Document(QObject):
         raise KeyError(category_id)
 
     def category_usage(self) -> dict[int, int]:
-        """How many annotations of the project every class has."""
+        """How many annotations of the project every class has; proposals do not count."""
         return {category.id: self._usage[category.id] for category in self._categories}
 
     def add_category(self, name: str, color: str = "") -> Category:
@@ -441,19 +442,19 @@ class Document(QObject):
         self._put_categories()
 
     def remove_category(self, category_id: int) -> None:
-        """Remove a class nobody uses.
+        """Remove a class that neither annotations nor proposals have.
 
         Raises:
             UserError: it is used.
             KeyError: no such class.
         """
         category = self.category(category_id)
-        count = self._usage[category_id]
-        if count:
-            objects = "1 object has" if count == 1 else f"{count} objects have"
-            raise UserError(
-                f"{objects} the class “{category.name}”.", "Give them another class first."
-            )
+        for usage, noun in ((self._usage, "object"), (self._proposed_usage, "proposal")):
+            if count := usage[category_id]:
+                having = f"1 {noun} has" if count == 1 else f"{count} {noun}s have"
+                raise UserError(
+                    f"{having} the class “{category.name}”.", "Give them another class first."
+                )
         self._categories.remove(category)
         self._removed.append(category)
         self._put_categories()

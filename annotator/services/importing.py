@@ -114,7 +114,7 @@ def _add_objects(document: Document, dataset: Dataset, name: str) -> tuple[int, 
     count = skipped = 0
     for key, found in by_key.items():
         present = document.annotations(key)
-        seen = {(a.shape, a.category_id) for a in present}
+        seen = {(a.shape, a.category_id) for a in present if not a.proposed}
         fresh = []
         for annotation in found:
             old = annotation.category_id

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import zlib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,12 @@ from annotator.core.files import from_json, to_json
 from annotator.core.history import Change
 
 APPLICATION_ID = 0x414E4E4F  # "ANNO"
-VERSION = 1
+VERSION = 2
+"""2: proposals. A program of version 1 would take them for annotations, so it has to refuse."""
 DONE, UNDONE, ABANDONED = 0, 1, 2
 
-_SCHEMA = """
+_PROPOSED_INDEX = "CREATE INDEX annotations_proposed ON annotations(category) WHERE proposed;"
+_SCHEMA = f"""
 CREATE TABLE images(
   id INTEGER PRIMARY KEY, key NOT NULL UNIQUE, place INTEGER NOT NULL, width INTEGER NOT NULL,
   height INTEGER NOT NULL, orientation INTEGER NOT NULL, count INTEGER NOT NULL,
@@ -36,10 +39,11 @@ CREATE TABLE categories(
   id INTEGER PRIMARY KEY, place INTEGER NOT NULL, removed INTEGER NOT NULL, value TEXT NOT NULL);
 CREATE TABLE annotations(
   image INTEGER NOT NULL, id INTEGER NOT NULL, place INTEGER NOT NULL, category INTEGER,
-  value TEXT NOT NULL, coco TEXT, PRIMARY KEY(image, id));
+  value TEXT NOT NULL, coco TEXT, proposed INTEGER NOT NULL DEFAULT 0, PRIMARY KEY(image, id));
 CREATE INDEX annotations_place ON annotations(image, place);
 CREATE INDEX annotations_id ON annotations(id, category);
 CREATE INDEX annotations_category ON annotations(category);
+{_PROPOSED_INDEX}
 CREATE TABLE steps(
   id INTEGER PRIMARY KEY, image INTEGER NOT NULL, time REAL NOT NULL, text TEXT NOT NULL,
   change BLOB NOT NULL, state INTEGER NOT NULL);
@@ -50,6 +54,14 @@ CREATE TABLE vectors(
 CREATE TABLE notes(name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE counters(name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 CREATE TABLE header(place INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, value TEXT NOT NULL);
+"""
+
+_FROM_1 = f"""
+BEGIN IMMEDIATE;
+ALTER TABLE annotations ADD COLUMN proposed INTEGER NOT NULL DEFAULT 0;
+{_PROPOSED_INDEX}
+PRAGMA user_version={VERSION};
+COMMIT;
 """
 
 TABLES = (
@@ -126,6 +138,8 @@ def _prepare(db: sqlite3.Connection, path: Path) -> bool:
         problem = db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if problem != "ok":
             raise damaged(path, problem)
+    if not is_new and version < VERSION:
+        db.executescript(_FROM_1)
     return is_new
 
 
@@ -176,10 +190,13 @@ def load_categories(db: sqlite3.Connection) -> tuple[list[Category], list[Catego
     return [c for removed, c in values if not removed], [c for removed, c in values if removed]
 
 
-def load_usage(db: sqlite3.Connection) -> dict[int, int]:
-    """How many annotations every category has."""
-    query = "SELECT category, count(*) FROM annotations WHERE category NOT NULL GROUP BY category"
-    return dict(db.execute(query).fetchall())
+def load_usage(db: sqlite3.Connection) -> tuple[Counter[int], Counter[int]]:
+    """How many annotations every category has, and how many proposals."""
+    # Two indexes answer this: the table itself, masks and all, is not read.
+    query = "SELECT category, count(*) FROM annotations WHERE category NOT NULL{} GROUP BY category"
+    every = Counter(dict(db.execute(query.format("")).fetchall()))
+    proposed = Counter(dict(db.execute(query.format(" AND proposed")).fetchall()))
+    return every - proposed, proposed
 
 
 def load_notes(db: sqlite3.Connection) -> dict[str, Any]:
@@ -222,17 +239,19 @@ def load_change(db: sqlite3.Connection, step: int) -> Change:
 
 
 def load_vectors(db: sqlite3.Connection, space: str) -> list[tuple[int, int | None, bytes]]:
-    """Annotation, its category (None: no name, or deleted) and vector, oldest first."""
+    """Annotation, category (None: no name, deleted or proposed) and vector, oldest first."""
     return db.execute(
         "SELECT v.annotation, a.category, v.vector FROM vectors v"
-        " LEFT JOIN annotations a ON a.id = v.annotation WHERE v.space=? ORDER BY v.id",
+        " LEFT JOIN annotations a ON a.id = v.annotation AND NOT a.proposed"
+        " WHERE v.space=? ORDER BY v.id",
         (space,),
     ).fetchall()
 
 
 def load_category_of(db: sqlite3.Connection, annotation: int) -> int | None:
-    """The category of one object, None without one."""
-    row = db.execute("SELECT category FROM annotations WHERE id=?", (annotation,)).fetchone()
+    """The category of one object, None without one or while it is proposed."""
+    query = "SELECT category FROM annotations WHERE id=? AND NOT proposed"
+    row = db.execute(query, (annotation,)).fetchone()
     return row[0] if row else None
 
 

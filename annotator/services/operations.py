@@ -182,7 +182,11 @@ def _write_state(db: sqlite3.Connection, image: int, change: Change, state: Anno
     if not _keeps_order(change, len(state)):
         places = [(place, image, a.id) for place, a in enumerate(state)]
         db.executemany("UPDATE annotations SET place=? WHERE image=? AND id=?", places)
-    db.execute("UPDATE images SET count=? WHERE id=?", (len(state), image))
+    proposals = sum(a.proposed for a in state)
+    db.execute(
+        "UPDATE images SET count=?, proposals=? WHERE id=?",
+        (len(state) - proposals, proposals, image),
+    )
 
 
 def _keeps_order(change: Change, count: int) -> bool:
@@ -199,16 +203,16 @@ def write_annotations(
     db: sqlite3.Connection, image: int, annotations: Iterable[Annotation]
 ) -> None:
     """Replace in place, or append on top."""
-    rows = [(image, a.id, image, a.category_id, text_of(annotation_to_json(a)))
+    rows = [(image, a.id, image, a.category_id, text_of(annotation_to_json(a)), a.proposed)
             for a in annotations]  # fmt: skip
     db.executemany(_UPSERT, rows)
 
 
 _UPSERT = """
 INSERT INTO annotations VALUES(
-  ?, ?, (SELECT ifnull(max(place), -1) + 1 FROM annotations WHERE image=?), ?, ?, NULL)
+  ?, ?, (SELECT ifnull(max(place), -1) + 1 FROM annotations WHERE image=?), ?, ?, NULL, ?)
 ON CONFLICT(image, id) DO UPDATE SET
-  category=excluded.category, value=excluded.value, coco=NULL"""
+  category=excluded.category, value=excluded.value, coco=NULL, proposed=excluded.proposed"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -310,7 +314,7 @@ def insert_entry(db: sqlite3.Connection, entry: Entry, place: int) -> None:
     """Add an annotation of a file, if it is not there."""
     value = entry.value
     row = (entry.image_id, value["id"], place, value["category"], text_of(value))
-    db.execute("INSERT OR IGNORE INTO annotations VALUES(?, ?, ?, ?, ?, NULL)", row)
+    db.execute("INSERT OR IGNORE INTO annotations VALUES(?, ?, ?, ?, ?, NULL, 0)", row)
 
 
 def write_dataset(db: sqlite3.Connection, dataset: Dataset) -> None:

@@ -83,14 +83,17 @@ def _copy_tables(damaged: Path, trial: Path, db: sqlite3.Connection) -> bool:
 
 
 def _copy_table(old: sqlite3.Connection, db: sqlite3.Connection, table: str) -> bool:
-    columns = [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
+    # An older journal has fewer columns.
+    there = {row[1] for row in old.execute(f"PRAGMA table_info({table})")}
+    columns = [row[1] for row in db.execute(f"PRAGMA table_info({table})") if row[1] in there]
+    names = ", ".join(columns)
     marks = ", ".join("?" * len(columns))
     rows = _Rows(old, table, columns)
     lost = False
     for row in rows:
         if _is_sound(table, dict(zip(columns, row, strict=True))):
             with contextlib.suppress(sqlite3.IntegrityError):
-                db.execute(f"INSERT OR IGNORE INTO {table} VALUES({marks})", row)
+                db.execute(f"INSERT OR IGNORE INTO {table}({names}) VALUES({marks})", row)
         else:
             lost = True
     return lost or rows.lost
@@ -148,7 +151,8 @@ def _repair(db: sqlite3.Connection, coco: Dataset | None) -> None:
     if coco is not None:
         _fill(db, coco)
     db.execute("DELETE FROM annotations WHERE image NOT IN (SELECT id FROM images)")
-    db.execute("UPDATE images SET count=(SELECT count(*) FROM annotations WHERE image=images.id)")
+    count = "(SELECT count(*) FROM annotations WHERE image=images.id AND proposed={})"
+    db.execute(f"UPDATE images SET count={count.format(0)}, proposals={count.format(1)}")
     known = {row[0] for row in db.execute("SELECT id FROM categories")}
     for (category,) in db.execute("SELECT DISTINCT category FROM annotations").fetchall():
         if category is not None and category not in known:

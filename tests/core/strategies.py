@@ -42,8 +42,13 @@ prompts = st.builds(
     st.none() | boxes(),
 )
 origins = st.builds(
-    Origin, st.sampled_from(Source), texts, st.just(""), st.none() | st.floats(0, 1), prompts
-).map(lambda o: o if o.model else Origin(o.source, "", "", o.score, o.prompt))
+    Origin,
+    st.sampled_from(Source),
+    texts,
+    score=st.none() | st.floats(0, 1),
+    prompt=prompts,
+    stability=st.none() | st.floats(0, 1),
+)
 
 
 def annotations(ids=None, categories=None):
@@ -58,6 +63,7 @@ def annotations(ids=None, categories=None):
         locked=st.booleans(),
         attributes=st.dictionaries(texts, texts | st.booleans() | numbers, max_size=3),
         extra=st.dictionaries(own_keys, json_values, max_size=2),
+        proposed=st.booleans(),
     )
 
 

@@ -82,6 +82,8 @@ def test_what_is_written_is_exact_for_pycocotools_and_comes_back(tmp_path_factor
     path = tmp_path_factory.getbasetemp() / "exact.json"
     write(path, drawn)
     reference = coco(path)
+    drawn = [annotation for annotation in drawn if not annotation.proposed]
+    assert set(reference.anns) == {annotation.id for annotation in drawn}, "no proposals"
     for annotation in drawn:
         entry = reference.anns[annotation.id]
         assert type(entry["iscrowd"]) is int

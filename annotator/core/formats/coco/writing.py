@@ -26,19 +26,20 @@ _MAX_RINGS = 64
 
 
 def write_coco(path: Path, dataset: Dataset) -> Fingerprint:
-    """Write a whole data set at once, atomically.
+    """Write a whole data set at once, atomically. Proposals stay out: nobody has accepted them.
 
     Raises:
         OSError: nothing was changed.
     """
     sizes = {image.id: (image.width, image.height) for image in dataset.images}
+    entries = [entry for entry in dataset.entries if not entry.value.get("proposed")]
     annotations = (
         annotation_entry(
             entry.annotation(), entry.image_id, *sizes[entry.image_id], dataset.unnamed_id
         )
-        for entry in dataset.entries
+        for entry in entries
     )
-    unnamed = any(entry.value["category"] is None for entry in dataset.entries)
+    unnamed = any(entry.value["category"] is None for entry in entries)
     sections: dict[str, Iterable[bytes]] = {
         "images": (image_entry(image) for image in dataset.images),
         "annotations": annotations,
