@@ -123,12 +123,14 @@ class Dataset:
         pictures: all images in file order, also those without objects.
         categories: names of the classes by number.
         skipped: what was left out and why, one sentence each.
+        listed_ids: numbers of all images the labels name, also of those beyond a limit.
     """
 
     name: str
     pictures: tuple[Picture, ...]
     categories: Mapping[int, str]
     skipped: tuple[str, ...] = ()
+    listed_ids: tuple[int, ...] = ()
 
     @property
     def object_count(self) -> int:
@@ -158,6 +160,7 @@ def read_dataset(
     pictures: list[Picture] = []
     categories: dict[int, str] = {}
     problems: list[str] = []
+    listed: list[int] = []
     for part in _parts(path, images):
         names = _categories(part)
         clash = next((i for i in names if categories.get(i, names[i]) != names[i]), None)
@@ -169,18 +172,28 @@ def read_dataset(
         categories |= names
         rest = None if limit is None else limit - len(pictures)
         pictures += _pictures(part, problems, rest)
+        listed += [int(image["id"]) for image in part.content["images"]]
     pictures, problems = _checked(pictures, problems)
     if problems and not skip_bad:
         more = f" ({len(problems) - _NAMED} more)" if len(problems) > _NAMED else ""
-        listed = " ".join(problems[:_NAMED])
-        raise ModelError(f"“{path}” cannot be used as it is: {listed}{more} {_HINT}")
-    dataset = Dataset(path.resolve().stem, tuple(pictures), categories, tuple(problems))
+        first = " ".join(problems[:_NAMED])
+        raise ModelError(f"“{path}” cannot be used as it is: {first}{more} {_HINT}")
+    dataset = Dataset(
+        _name(path.resolve()), tuple(pictures), categories, tuple(problems), tuple(listed)
+    )
     if not dataset.object_count:
         raise ModelError(
             f"“{path}” has no labelled objects (crowds do not count): nothing can be measured. "
             "Give a data set with images and masks."
         )
     return dataset
+
+
+def _name(path: Path) -> str:
+    """What people call the data: the folder, unless the file has a name of its own."""
+    if path.is_dir():
+        return path.name
+    return path.parent.name if path.name in NAMES else path.stem
 
 
 def _checked(pictures: list[Picture], problems: list[str]) -> tuple[list[Picture], list[str]]:

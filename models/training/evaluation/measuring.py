@@ -7,17 +7,17 @@ This is the protocol published for the SAM family, but at the resolution of the 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
-from models.api import Embedding, Prompt, Segmenter
-from models.training.evaluation import masks
+from models.api import Prompt, Segmenter
+from models.training.evaluation import clicks, masks
+from models.training.evaluation.asking import Asking, Clock
 from models.training.evaluation.dataset import Dataset, Picture, Truth
-from models.training.evaluation.masks import Mask
+from models.training.evaluation.detections import Detection, average_precision, detected_masks
 from models.training.evaluation.report import MEDIUM_AREA, Answer, Report, Row
 
 Progress = Callable[[int, int], None]
@@ -32,25 +32,18 @@ class Options:
         limit: number of images, None for all.
         min_area: smallest mask that is asked for, pixels.
         seed: of the corrective points.
+        clicks: also count the clicks until the mask is good; takes several times as long.
+        click_objects: count them for this many objects only, evenly spread; None for all of at
+            least 32² pixels.
+        detections: boxes of a detector by image, for COCO AP.
     """
 
     limit: int | None = None
     min_area: int = 0
     seed: int = 0
-
-
-class Clock:
-    """Milliseconds of each step of a model."""
-
-    def __init__(self) -> None:
-        self.times: dict[str, list[float]] = {}
-
-    @contextmanager
-    def timed(self, step: str) -> Iterator[None]:
-        """Adds what the block takes."""
-        began = time.perf_counter()
-        yield
-        self.times.setdefault(step, []).append(1e3 * (time.perf_counter() - began))
+    clicks: bool = False
+    click_objects: int | None = None
+    detections: Mapping[int, Sequence[Detection]] = field(default_factory=dict)
 
 
 def evaluate(
@@ -67,29 +60,41 @@ def evaluate(
         ModelError: an image cannot be read, or the model fails.
     """
     pictures = dataset.pictures[: options.limit]
+    counted = _counted(pictures, options)
     clock = Clock()
     rows: list[Row] = []
+    results: list[dict[str, Any]] = []
     for number, picture in enumerate(pictures):
         progress(number, len(pictures))
-        chosen = _chosen(picture, options.min_area)
-        if not chosen:
+        targets = _targets(picture, options.min_area)
+        boxes = options.detections.get(picture.id, ())
+        if not targets and not boxes:
             continue
         image = picture.pixels()
         with clock.timed("encode"):
             embedding = segmenter.encode(image)
         asking = Asking(segmenter, embedding, clock)
-        for index, truth in chosen:
+        for index, truth in targets:
             rng = np.random.default_rng([options.seed, number, index])
-            category = dataset.category(truth.category_id)
-            rows.append(_row(asking, picture.name, category, truth, rng))
+            row = _row(asking, picture.name, dataset.category(truth.category_id), truth, rng)
+            if (number, index) in counted:
+                row = replace(row, clicks=clicks.clicked_ious(asking, truth.mask()))
+            rows.append(row)
+        results += detected_masks(asking, picture, boxes)
     progress(len(pictures), len(pictures))
-    spec, times = segmenter.spec, clock.times
     return Report(
-        spec.title, spec.version, dataset.name, len(pictures), options.seed, tuple(rows), times
+        model=segmenter.spec.title,
+        version=segmenter.spec.version,
+        dataset=dataset.name,
+        images=len(pictures),
+        seed=options.seed,
+        rows=tuple(rows),
+        times=clock.times,
+        detections=average_precision(dataset, pictures, results) if options.detections else {},
     )
 
 
-def _chosen(picture: Picture, min_area: int) -> list[tuple[int, Truth]]:
+def _targets(picture: Picture, min_area: int) -> list[tuple[int, Truth]]:
     """The objects to measure, each with the number its random points depend on.
 
     Small objects are counted last: whether they are measured changes nothing for the others.
@@ -98,30 +103,16 @@ def _chosen(picture: Picture, min_area: int) -> list[tuple[int, Truth]]:
     return [(index, truth) for index, truth in enumerate(ordered) if truth.area >= min_area]
 
 
-@dataclass(frozen=True, slots=True)
-class Asking:
-    """One encoded image that can be asked for objects."""
-
-    segmenter: Segmenter
-    embedding: Embedding
-    clock: Clock
-
-    def answer(self, truth: Mask, prompt: Prompt, kind: str) -> tuple[Answer, Mask]:
-        """The answer to a prompt measured against the truth, and its mask."""
-        with self.clock.timed(f"decode, {kind}"):
-            candidates = self.segmenter.decode(self.embedding, prompt)
-        with self.clock.timed("render"):
-            first = np.asarray(self.segmenter.render(self.embedding, candidates[0]))
-        others = (self.segmenter.render(self.embedding, other) for other in candidates[1:])
-        iou = masks.iou(truth, first)
-        answer = Answer(
-            iou=iou,
-            oracle=max(iou, *(masks.iou(truth, np.asarray(other)) for other in others), 0.0),
-            boundary=masks.iou(masks.boundary(truth), masks.boundary(first)),
-            score=float(candidates[0].score),
-            stability=masks.stability(candidates[0].logits),
-        )
-        return answer, first
+def _counted(pictures: Sequence[Picture], options: Options) -> set[tuple[int, int]]:
+    """The objects whose clicks are counted: numbers of image and object."""
+    if not options.clicks:
+        return set()
+    smallest = max(options.min_area, MEDIUM_AREA)
+    found = [(n, i) for n, p in enumerate(pictures) for i, _ in _targets(p, smallest)]
+    count = len(found) if options.click_objects is None else options.click_objects
+    if count >= len(found):
+        return set(found)
+    return {found[i] for i in np.linspace(0, len(found) - 1, count).round().astype(int)}
 
 
 def _row(asking: Asking, image: str, category: str, truth: Truth, rng: np.random.Generator) -> Row:
@@ -135,13 +126,13 @@ def _row(asking: Asking, image: str, category: str, truth: Truth, rng: np.random
             answers[kind + (f" +{extra}" if extra else "")] = answer
             click = masks.random_correction(mask, predicted, rng)
             if click is not None:
-                prompt = Prompt((*prompt.points, click), prompt.box)
+                prompt = replace(prompt, points=(*prompt.points, click))
     return Row(
-        image,
-        truth.id,
-        category,
-        truth.area,
-        answers,
-        masks.iou(mask, masks.box_mask(box, *mask.shape)),
-        masks.iou(mask, masks.ellipse_in(box, *mask.shape)),
+        image=image,
+        id=truth.id,
+        category=category,
+        area=truth.area,
+        answers=answers,
+        box_itself=masks.iou(mask, masks.box_mask(box, *mask.shape)),
+        ellipse=masks.iou(mask, masks.ellipse_in(box, *mask.shape)),
     )

@@ -1,8 +1,8 @@
-"""What was measured: one row per object, and means over groups of them."""
+"""What was measured: one row per object, and what follows from all of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
@@ -17,6 +17,7 @@ SIZES: Mapping[str, tuple[float, float]] = {
     "small": (0, MEDIUM_AREA),
     "medium": (MEDIUM_AREA, LARGE_AREA),
     "large": (LARGE_AREA, float("inf")),
+    "all": (0, float("inf")),
 }
 """Groups of objects: areas from (included) and to (excluded), pixels. The first is the headline."""
 HEADLINE = next(iter(SIZES))
@@ -76,7 +77,7 @@ class Report:
         dataset: name of the data.
         images: how many were measured.
         seed: of the corrective points.
-        rows: the objects in file order.
+        rows: the objects in file order, small ones last in each image.
         times: milliseconds of each step, by its name.
         detections: COCO's numbers for detector boxes, empty when none were given.
     """
@@ -108,7 +109,7 @@ def mean_answer(
     return mean(value(row.answers[step]) for row in rows)
 
 
-def mean(values: Iterator[float] | Sequence[float]) -> float:
+def mean(values: Iterable[float]) -> float:
     """Arithmetic mean; NaN of nothing."""
     found = list(values)
     return fmean(found) if found else float("nan")
