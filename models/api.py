@@ -7,7 +7,7 @@ turned upright (EXIF orientation applied).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
@@ -166,6 +166,16 @@ class CachedSegmenter(Segmenter, Protocol):
 
 
 @runtime_checkable
+class BatchSegmenter(Segmenter, Protocol):
+    """A segmenter that answers many prompts on one image at once; others are asked one by one."""
+
+    def decode_many(
+        self, embedding: Embedding, prompts: Sequence[Prompt]
+    ) -> Sequence[tuple[MaskCandidate, ...]]:
+        """What `decode` gives for every prompt, in their order."""
+
+
+@runtime_checkable
 class Describer(Protocol):
     """Object to vector: what "looks similar" means when names are suggested."""
 
@@ -204,6 +214,9 @@ class SegmenterSpec:
             that leaves some out is a `CachedSegmenter`.
         input_size: side in pixels of the square the network sees, whatever the size of the image;
             None for a model without one.
+        least_score: masks that nobody asked for (`models.everything`) are kept from this score
+            on; by default what segment-anything uses.
+        least_stability: likewise, from this stability on.
     """
 
     id: str
@@ -217,3 +230,5 @@ class SegmenterSpec:
     storage: Storage = "exact"
     stored_arrays: tuple[str, ...] = ()
     input_size: int | None = None
+    least_score: float = 0.88
+    least_stability: float = 0.95

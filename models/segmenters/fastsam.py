@@ -32,6 +32,9 @@ def _spec(model_id: str, title: str, summary: str) -> SegmenterSpec:
         available=lambda: _missing(model_id),
         storage="float16",
         input_size=1024,
+        # The network filters what it finds by itself.
+        least_score=0.0,
+        least_stability=0.0,
     )
 
 
