@@ -15,6 +15,8 @@ DATA = HERE.parents[1] / "shared" / "data" / "eval_coco_dev"
 RUNS: tuple[tuple[str, ...], ...] = (
     ("startup.py",),
     ("click.py",),
+    ("click.py", "--model", "edgesam"),
+    ("click_rival.py",),
     ("open_folder.py",),
     ("image_change.py",),
     ("canvas.py",),

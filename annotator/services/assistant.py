@@ -55,13 +55,11 @@ class Answer:
         key: the image.
         prompt: the prompt as it was asked.
         candidates: best first.
-        vectors: one description per candidate, for names; unit vectors (d,) float32.
     """
 
     key: str
     prompt: Prompt
     candidates: tuple[MaskCandidate, ...]
-    vectors: tuple[NDArray[np.float32] | None, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -206,6 +204,7 @@ class Assistant(QObject):
         model_id, crop = self._model_id, self._crop_for(picture, prompt)
         self._asked = (prompt, crop)
         self._queue.cancel("preview")
+        self._queue.cancel("looks")
         self._queue.submit(
             "ask",
             lambda: self._answer(picture, prompt, model_id, crop),
@@ -218,7 +217,7 @@ class Assistant(QObject):
         model_id, crop = self._model_id, self._crop_for(picture, prompt)
         self._queue.submit(
             "preview",
-            lambda: self._answer(picture, prompt, model_id, crop, describe=False),
+            lambda: self._answer(picture, prompt, model_id, crop),
             partial(_tell, self.previewed),
             self._fail,
         )
@@ -310,6 +309,7 @@ class Assistant(QObject):
         self._asked = (Prompt(), None)
         self._queue.cancel("ask")
         self._queue.cancel("preview")
+        self._queue.cancel("looks")
 
     def finish(
         self,
@@ -342,6 +342,24 @@ class Assistant(QObject):
             lambda: self._finish(picture, prompt, choice, known, model_id, crop),
             finished,
             failed,
+        )
+
+    def describe_candidate(
+        self,
+        picture: Picture,
+        candidate: MaskCandidate,
+        done: Callable[[NDArray[np.float32] | None], None],
+    ) -> None:
+        """Hand what the candidate shown looks like, a unit vector (d,), to `done`.
+
+        Not part of the answer: the mask is on the screen while this is computed. The newest wins.
+        """
+        model_id = self._model_id
+        self._queue.submit(
+            "looks",
+            lambda: self._describe_candidate(picture, candidate, model_id),
+            done,
+            self._fail,
         )
 
     def describe(
@@ -395,18 +413,12 @@ class Assistant(QObject):
         prompt: Prompt,
         model_id: str,
         crop: Crop | None,
-        *,
-        describe: bool = True,
     ) -> Answer | None:
         embedding = self._embedding(picture, model_id)
         if embedding is None:
             return None
         candidates = self._candidates(picture, embedding, prompt, model_id, crop)
-        vectors = tuple(
-            self._describe_candidate(picture, embedding, candidate) if describe else None
-            for candidate in candidates
-        )
-        return Answer(picture.key, prompt, candidates, vectors)
+        return Answer(picture.key, prompt, candidates)
 
     def _candidates(
         self,
@@ -428,12 +440,15 @@ class Assistant(QObject):
         return segmenter.decode(embedding, prompt)
 
     def _describe_candidate(
-        self, picture: Picture, embedding: Embedding, candidate: MaskCandidate
+        self, picture: Picture, candidate: MaskCandidate, model_id: str
     ) -> NDArray[np.float32] | None:
         from annotator.core import views
 
-        height, width = picture.pixels.shape[:2]
         if not picture.complete:
+            embedding = self._embedding(picture, model_id)
+            if embedding is None:
+                return None
+            height, width = picture.pixels.shape[:2]
             candidate = _scaled(candidate, width / embedding.width, height / embedding.height)
         view = views.of_candidate(picture.pixels, candidate)
         return None if view is None else self._load_describer().describe(*view)

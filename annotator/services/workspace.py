@@ -88,6 +88,7 @@ class Workspace(Editing):
         self._draft = PromptDraft()
         self._drafts: dict[str, PromptDraft] = {}
         self._answer: Answer | None = None
+        self._looks: dict[MaskCandidate, NDArray[np.float32] | None] = {}
         self._working = False
         self._accept_when_ready = False
         self._finishing: list[tuple[str, MaskCandidate]] = []
@@ -420,6 +421,7 @@ class Workspace(Editing):
     def _set_answer(self, answer: Answer | None) -> None:
         if answer is not self._answer:
             self._answer = answer
+            self._looks = {}
             self.candidates_changed.emit(self.candidates)
         self._suggest()
 
@@ -612,8 +614,8 @@ class Workspace(Editing):
         ids, categories, vectors = self._document.vectors(BasicDescriber().id)
         query: NDArray[np.float32] | None = None
         without: int | None = None
-        if self._answer is not None and self._answer.vectors:
-            query = self._answer.vectors[min(self._draft.choice, len(self._answer.vectors) - 1)]
+        if self.candidate is not None:
+            query = self._looks.get(self.candidate)
         elif len(self._selection) == 1:
             (without,) = self._selection
             places = (ids == without).nonzero()[0]
@@ -621,10 +623,20 @@ class Workspace(Editing):
         return rank(self._document.categories(), ids, categories, vectors, query, without)
 
     def _suggest(self) -> None:
-        if self._answer is None and len(self._selection) != 1:
+        candidate, picture = self.candidate, self._askable()
+        if candidate is not None and candidate not in self._looks and picture is not None:
+            self.assistant.describe_candidate(
+                picture, candidate, lambda vector: self._take_looks(candidate, vector)
+            )
+        elif self._answer is None and len(self._selection) != 1:
             self.suggestions_changed.emit(())
         else:
             self.suggestions_changed.emit(self.suggestions())
+
+    def _take_looks(self, candidate: MaskCandidate, vector: NDArray[np.float32] | None) -> None:
+        if candidate in self.candidates:
+            self._looks[candidate] = vector
+            self._suggest()
 
     def _follow_categories(self) -> None:
         if self._document is not None:

@@ -22,7 +22,7 @@ from annotator.services.settings import SettingsStore
 from annotator.services.task_queue import TaskQueue
 from annotator.services.workspace import Workspace
 from models import embedding_cache
-from models.api import Box, Point, Prompt
+from models.api import Box, MaskCandidate, Point, Prompt
 from models.crops import CropCandidate
 from models.embedding_cache import default_folder
 from tests.models.toy_segmenter import ToyModel, register
@@ -161,24 +161,38 @@ def test_an_image_is_encoded_once(
     assert toy.loads == 1
 
 
-def test_a_question_is_answered_with_candidates_and_descriptions(
+def looks(
+    qtbot: QtBot, assistant: Assistant, picture: Picture, candidate: MaskCandidate
+) -> NDArray[np.float32]:
+    found: list[NDArray[np.float32] | None] = []
+    assistant.describe_candidate(picture, candidate, found.append)
+    qtbot.waitUntil(lambda: bool(found), timeout=PATIENCE)
+    assert found[0] is not None
+    return found[0]
+
+
+def test_a_question_is_answered_with_candidates_which_can_be_described(
     qtbot: QtBot, assistant: Assistant, picture: Picture
 ) -> None:
     answer = ask(qtbot, assistant, picture)
     assert (answer.key, answer.prompt) == ("a.png", CLICK)
     assert [candidate.score for candidate in answer.candidates] == [0.9, 0.5]
-    assert len(answer.vectors) == 2
-    for vector in answer.vectors:
-        assert vector is not None
+    for candidate in answer.candidates:
+        vector = looks(qtbot, assistant, picture, candidate)
         assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
 
 
-def test_a_preview_has_no_descriptions(
-    qtbot: QtBot, assistant: Assistant, picture: Picture
+def test_a_new_question_needs_no_descriptions_of_earlier_answers(
+    qtbot: QtBot, desks: Callable[..., Desk], picture: Picture, toy: ToyModel
 ) -> None:
-    with qtbot.waitSignal(assistant.previewed, timeout=PATIENCE) as previewed:
-        assistant.preview(picture, CLICK)
-    assert previewed.args[0].vectors == (None, None)
+    desk = desks()
+    answer = ask(qtbot, desk.assistant, picture)
+    for stop in (lambda: desk.assistant.ask(picture, CLICK), desk.assistant.forget_questions):
+        desk.assistant.describe_candidate(
+            picture, answer.candidates[0], lambda _: pytest.fail("described")
+        )
+        stop()
+        drain(qtbot, desk.queue)
 
 
 def test_only_the_newest_question_is_answered(
@@ -391,10 +405,8 @@ def test_a_preview_can_be_asked_when_the_embedding_is_known(
     for one, other in zip(whole.candidates, early.candidates, strict=True):
         assert one.extent == other.extent
         np.testing.assert_array_equal(one.logits, other.logits)
-    for vector, other in zip(whole.vectors, early.vectors, strict=True):
-        assert vector is not None
-        assert other is not None
-        assert vector @ other > 0.95
+        vector = looks(qtbot, assistant, complete, one)
+        assert vector @ looks(qtbot, assistant, preview, other) > 0.95
 
 
 def test_a_preview_nobody_knows_is_not_answered(

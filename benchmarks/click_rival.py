@@ -1,0 +1,135 @@
+"""Our whole click against what X-AnyLabeling does for the same one (spec/performance.md, 5).
+
+    python benchmarks/click_rival.py [--clicks 20]
+
+Ours: from the press of the button in the real window (offscreen) to the repainted canvas, threads
+included. Theirs is re-created from its source (`edge_sam.py`): read the image file again, run the
+plain decoder with onnxruntime's defaults, stability of four masks, enlarge the chosen one over
+1024 to full size, contours to polygon points. What would come on top there (starting a QThread,
+shapes, repainting) is left out. Both use EdgeSAM with the same random weights; masks are drawn
+(`drawn_edgesam.py`). The two take turns; the ratio is the median over the rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+import cv2
+import drawn_edgesam
+import numpy as np
+from click import SIZES, accept, click, open_image, settle
+from PySide6.QtCore import QPointF
+from startup import make_image
+
+from annotator.app import fill, make_application, make_window
+
+GOALS = {"0.8 MP": 2.0, "12 MP": 6.0}
+
+
+class Rival:
+    """A click as X-AnyLabeling answers it, with its embedding cached."""
+
+    def __init__(self, decoder: Path) -> None:
+        import onnxruntime
+
+        self._session = onnxruntime.InferenceSession(
+            str(decoder), providers=["CPUExecutionProvider"]
+        )
+        self._embedding = np.random.default_rng(0).random((1, 256, 64, 64), np.float32)
+        self._drawn = drawn_edgesam.disc(drawn_edgesam.SHARE, 256, 2.0)
+
+    def click(self, image: Path, x: float, y: float) -> float:
+        """Milliseconds for a click at this place, 0 to 1."""
+        begin = time.perf_counter()
+        data = np.fromfile(image, np.uint8)
+        pixels = cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        points = _polygon(self._mask(pixels.shape[0], pixels.shape[1], x, y))
+        assert points
+        return (time.perf_counter() - begin) * 1000
+
+    def _mask(self, height: int, width: int, x: float, y: float) -> np.ndarray:
+        scale = 1024 / max(height, width)
+        resized = int(height * scale + 0.5), int(width * scale + 0.5)
+        feeds = {
+            "image_embeddings": self._embedding,
+            "point_coords": np.array([[[x * resized[1], y * resized[0]]]], np.float32),
+            "point_labels": np.ones((1, 1), np.float32),
+        }
+        _, masks = self._session.run(None, feeds)
+        masks[:] = self._drawn
+        high, low = masks[0] > 1, masks[0] > -1
+        areas = [np.sum(pair, axis=(-1, -2), dtype=np.int32) for pair in (high & low, high | low)]
+        chosen = masks[0, int(np.argmax(areas[0] / areas[1]))]
+        large = cv2.resize(chosen, (1024, 1024))[: resized[0], : resized[1]]
+        return cv2.resize(large, (width, height)) > 0
+
+
+def _polygon(mask: np.ndarray) -> list[QPointF]:
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    simple = [cv2.approxPolyDP(c, 0.001 * cv2.arcLength(c, True), True) for c in contours]
+    areas = [cv2.contourArea(contour) for contour in simple]
+    kept = [c for c, area in zip(simple, areas, strict=True) if area > 0.2 * np.mean(areas)]
+    return [QPointF(int(x), int(y)) for contour in kept for x, y in contour.reshape(-1, 2)]
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--clicks", type=int, default=20)
+    clicks = parser.parse_args().clicks
+    rng = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as name:
+        os.environ["XDG_CONFIG_HOME"] = os.environ["XDG_CACHE_HOME"] = name
+        graphs = Path(name) / "graphs"
+        graphs.mkdir()
+        drawn_edgesam.export(graphs)
+        drawn_edgesam.install(graphs)
+        application, rival = make_application(), Rival(graphs / "plain.onnx")
+        windows = {}
+        for title, size in SIZES.items():
+            folder = Path(name) / title
+            folder.mkdir()
+            make_image(folder, *size)
+            windows[title] = make_window(application)
+            windows[title].settings.update(model=drawn_edgesam.MODEL)
+            windows[title].show()
+            fill(windows[title])
+            open_image(windows[title], folder)
+        ours: dict[str, list[float]] = {title: [] for title in SIZES}
+        theirs: dict[str, list[float]] = {title: [] for title in SIZES}
+        for number in range(clicks + 1):
+            x, y = rng.uniform(0.3, 0.7, 2)
+            for title, window in windows.items():
+                there = rival.click(Path(name) / title / "picture.jpg", x, y)
+                time.sleep(0.05)  # its threads spin for a while after the last run
+                here = click(window, x, y)
+                accept(window)
+                settle(window)
+                if number:
+                    ours[title].append(here)
+                    theirs[title].append(there)
+        for window in windows.values():
+            window.close()
+    print(
+        "| image | ours, whole | X-AnyLabeling, without Qt | ratio | goal |\n|---|---|---|---|---|"
+    )
+    for title in SIZES:
+        ratio = statistics.median(np.divide(theirs[title], ours[title]))
+        print(
+            f"| {title} | {statistics.median(ours[title]):.0f} ms "
+            f"| {statistics.median(theirs[title]):.0f} ms | x {ratio:.1f} "
+            f"| x {GOALS[title]:.0f} |"
+        )
+    small, large = (statistics.median(ours[title]) for title in SIZES)
+    print(f"\nours, 12 MP / 0.8 MP: x {large / small:.2f} (goal: at most 1.10)")
+
+
+if __name__ == "__main__":
+    main()
