@@ -17,6 +17,7 @@ from pycocotools import mask as coco_mask
 
 from annotator.core.mask import Mask
 from models.api import Box
+from models.rle import runs_of
 
 Ring = NDArray[np.int64]
 
@@ -32,21 +33,7 @@ class Crop:
 
 def runs(mask: Mask) -> NDArray[np.int64]:
     """Run lengths of the column-major pixel sequence, background first."""
-    text = np.frombuffer(mask.counts, np.uint8).astype(np.int64) - 48
-    if text.size == 0:
-        return np.zeros(0, np.int64)
-    ends = (text & 0x20) == 0
-    group = np.concatenate(([0], np.cumsum(ends)[:-1]))
-    first = np.searchsorted(group, np.arange(group[-1] + 1))
-    shift = 5 * (np.arange(text.size) - first[group])
-    values = np.bincount(group, weights=((text & 0x1F) << shift)).astype(np.int64)
-    last = np.flatnonzero(ends)
-    negative = (text[last] & 0x10) != 0
-    values[negative] -= np.int64(1) << (shift[last][negative] + 5)
-    # From the fourth run on, the file stores the difference to the run two places before.
-    values[1::2] = np.cumsum(values[1::2])
-    values[2::2] = np.cumsum(values[2::2])
-    return values
+    return runs_of(mask.counts)
 
 
 def from_runs(values: NDArray[np.int64], width: int, height: int) -> Mask:

@@ -22,6 +22,7 @@ from PIL import Image, UnidentifiedImageError
 from pycocotools import mask as coco_mask
 
 from models.api import ModelError
+from models.rle import runs_of
 
 Mask = NDArray[np.bool_]
 NAMES = ("instances.json", "annotations.json")
@@ -406,12 +407,11 @@ def _checked_rle(segmentation: Mapping[str, Any], height: int, width: int) -> Ma
         raise _BadMaskError(
             f"has a mask of {size[1]} × {size[0]}, but its image is {width} × {height}"
         )
-    if isinstance(counts, list):
-        if sum(counts) != height * width or min(counts, default=0) < 0:
-            raise _BadMaskError(f"has runs that do not add up to {width} × {height} pixels")
-        rle: Mapping[str, Any] = coco_mask.frPyObjects(dict(segmentation), height, width)
-        return rle
-    return {
-        "size": [height, width],
-        "counts": counts.encode() if isinstance(counts, str) else counts,
-    }
+    compressed = counts.encode("ascii", "replace") if isinstance(counts, str) else None
+    runs = counts if compressed is None else runs_of(compressed)
+    if sum(runs) != height * width or min(runs, default=0) < 0:
+        raise _BadMaskError(f"has runs that do not add up to {width} × {height} pixels")
+    if compressed is not None:
+        return {"size": [height, width], "counts": compressed}
+    rle: Mapping[str, Any] = coco_mask.frPyObjects(dict(segmentation), height, width)
+    return rle
