@@ -11,7 +11,7 @@ from models.api import Box, Point, Prompt
 from models.onnx_decoder import CORNER_LABELS, PADDING_LABEL
 
 if TYPE_CHECKING:
-    from models.onnx_decoder import Cells, Floats
+    from models.folded_parts import Cells, Floats
     from models.transforms import Frame
 
 CELL = 16

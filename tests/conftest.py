@@ -29,6 +29,15 @@ def private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     return home
 
 
+@pytest.fixture(autouse=True, scope="session")
+def exact_numbers() -> Iterator[None]:
+    """Models loaded on the main thread compute with 32 bits, whatever is installed here."""
+    from models.runtimes import using
+
+    with using("exact"):
+        yield
+
+
 @pytest.fixture(autouse=True, scope="module")
 def garbage_is_collected_here() -> Iterator[None]:
     """All cycles of a test module go on the main thread."""

@@ -314,7 +314,7 @@ def test_export_writes_graphs_that_onnxruntime_runs(
     import torch
 
     from models.networks.edgesam import EdgeSam
-    from models.onnx_decoder import open_session
+    from models.onnx_session import open_session
 
     torch.save(EdgeSam().state_dict(), tmp_path / "mine.pth")
     assert main(["models", "export", str(tmp_path / "mine.pth"), str(tmp_path / "out")]) == 0

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from models.api import ModelError
 from models.exporting import FORMAT, export_once
-from models.onnx_decoder import Decoder, FoldedDecoder, PlainDecoder, Session, open_session
+from models.onnx_decoder import Decoder, FoldedDecoder, PlainDecoder
+from models.onnx_session import Session, open_session
+from models.runtimes import Network
 from models.weight_files import file_hash
 
 EXPORTER = "models.networks.edgesam.export"
@@ -39,16 +41,14 @@ class Graphs:
         check_decoder(session, self.decoder.name)
         return PlainDecoder(session)
 
-    def open_encoder(self) -> Session:
-        """Load the encoder.
+    def encoder_network(self) -> Network:
+        """The encoder, which is opened by its first use and refused then if it is another model."""
+        official = not self.decoder.is_dir()
 
-        Raises:
-            ModelError: the file is damaged or another model.
-        """
-        session = open_session(self.encoder)
-        if not self.decoder.is_dir():
+        def check(session: Session) -> None:
             check_encoder(session, self.encoder.name)
-        return session
+
+        return Network(self.encoder, lossy=True, check=check if official else None)
 
 
 def from_checkpoint(checkpoint: Path, cache: Path | None = None) -> Graphs:

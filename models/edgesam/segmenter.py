@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.api import Embedding, MaskCandidate, ModelError, Prompt
-from models.onnx_decoder import SIDE_NAMES
+from models.folded_parts import SIDE_NAMES
 from models.questions import CELL, ask
+from models.runtimes import precise
 from models.transforms import Frame, full_mask, network_input
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from models.api import Box, SegmenterSpec
     from models.edgesam.graphs import Graphs
-    from models.onnx_decoder import Floats, Session
+    from models.folded_parts import Floats
     from models.questions import Question
 
 # Only token 0 was trained with boxes, all four with points.
@@ -42,8 +42,7 @@ class EdgeSamSegmenter:
         self._spec = spec
         self._graphs = graphs
         self._decoder = graphs.open_decoder()
-        self._encoder: Session | None = None
-        self._opening = threading.Lock()
+        self._encoder = graphs.encoder_network()
         self._prepared: tuple[object, dict[str, Floats]] = (None, {})
 
     @property
@@ -53,8 +52,13 @@ class EdgeSamSegmenter:
 
     @property
     def fingerprint(self) -> str:
-        """Changes with weights, graphs and up-sampling: part of the key of cached embeddings."""
-        return self._graphs.fingerprint
+        """Changes with weights, graphs, up-sampling and precision: part of the key of caches."""
+        return precise(self._graphs.fingerprint, self._encoder.precision)
+
+    @property
+    def device(self) -> str:
+        """Where images are encoded, and why; sentences for people."""
+        return self._encoder.device
 
     def encode(self, image: NDArray[np.uint8]) -> Embedding:
         """Embed (H, W, 3) uint8 RGB: `image` (256, 64, 64) float32 and the decoder's image side.
@@ -64,7 +68,7 @@ class EdgeSamSegmenter:
         """
         height, width = image.shape[:2]
         pixels = network_input(image, Frame(width, height))
-        (result,) = self._open_encoder().run(None, {"image": pixels})
+        (result,) = self._encoder.run({"image": pixels})
         embedding = np.asarray(result, np.float32)[0]
         if not np.isfinite(embedding).all():
             raise ModelError(
@@ -120,12 +124,6 @@ class EdgeSamSegmenter:
     def render(self, embedding: Embedding, candidate: MaskCandidate) -> NDArray[np.bool_]:
         """The candidate as an (H, W) bool mask, column-major; see `transforms.full_mask`."""
         return full_mask(candidate.logits, Frame(embedding.width, embedding.height))
-
-    def _open_encoder(self) -> Session:
-        with self._opening:
-            if self._encoder is None:
-                self._encoder = self._graphs.open_encoder()
-            return self._encoder
 
     def _arrays(self, embedding: Embedding) -> dict[str, NDArray[np.generic]]:
         """The arrays with the image side, which an embedding from a disk does not carry."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.api import SegmenterSpec
-    from models.onnx_decoder import Floats
+    from models.folded_parts import Floats
 
 TOKENS = 6
 """What the network reads of a prompt at most; a box takes two."""
@@ -42,6 +42,10 @@ class EfficientRuntime(Protocol):
         Raises:
             ModelError: the embedding is not finite.
         """
+
+    @property
+    def device(self) -> str:
+        """Where it runs, and why; sentences for people."""
 
 
 class EfficientSegmenter:
@@ -71,6 +75,11 @@ class EfficientSegmenter:
     def fingerprint(self) -> str:
         """Changes with weights and runtime: part of the key of cached embeddings."""
         return self._fingerprint
+
+    @property
+    def device(self) -> str:
+        """Where it runs, and why; sentences for people."""
+        return self._runtime.device
 
     def encode(self, image: NDArray[np.uint8]) -> Embedding:
         """Embed (H, W, 3) uint8 RGB: `image` (256, 64, 64) float32."""

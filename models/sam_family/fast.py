@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.api import SegmenterSpec
-    from models.onnx_decoder import Floats
+    from models.folded_parts import Floats
 
 SIDE = 1024
 STRIDE = 32
@@ -54,6 +54,10 @@ class FastRuntime(Protocol):
             (5 + M, N), for N places the box (centre x and y, width, height, pixels of the frame),
             the confidence and the weights of the prototypes; and prototypes (M, H / 4, W / 4).
         """
+
+    @property
+    def device(self) -> str:
+        """Where it runs, and why; sentences for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +216,11 @@ class FastSamSegmenter:
         """Changes with weights and runtime: part of the key of cached embeddings."""
         return self._fingerprint
 
+    @property
+    def device(self) -> str:
+        """Where it runs, and why; sentences for people."""
+        return self._runtime.device
+
     def encode(self, image: NDArray[np.uint8]) -> Embedding:
         """Find everything in (H, W, 3) uint8 RGB: the arrays of `Objects`.
 
@@ -347,7 +356,7 @@ def _cut(logits: Floats, objects: Objects, away: NDArray[np.integer]) -> Floats:
 def _objects(embedding: Embedding) -> tuple[Objects, Letterbox]:
     arrays = {name: np.asarray(value, np.float32) for name, value in embedding.arrays.items()}
     if not all(np.isfinite(value).all() for value in arrays.values()):
-        from models.onnx_decoder import not_finite
+        from models.folded_parts import not_finite
 
         raise not_finite()
     prototypes = arrays["prototypes"]

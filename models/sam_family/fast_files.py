@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from models.folded_parts import Floats
     from models.networks.fastsam import FastSam
-    from models.onnx_decoder import Floats, Session
+    from models.onnx_session import Session
 
 
 def open_runtime(path: Path, title: str) -> FastRuntime:
@@ -86,9 +87,11 @@ class TorchFastSam:
     """Runs the network in torch; see `fast.FastRuntime`."""
 
     def __init__(self, network: FastSam, device: torch.device | None = None) -> None:
-        from models.sam_family.torch_runtime import best_device
+        from models.sam_family.torch_runtime import best_device, device_text
 
         self._device = device or best_device()
+        self.device = device_text(self._device)
+        """See `fast.FastRuntime.device`."""
         self._network = network.to(self._device).eval()
 
     def frame(self, width: int, height: int) -> tuple[int, int]:
@@ -112,13 +115,19 @@ class OnnxFastSam:
     """
 
     def __init__(self, path: Path) -> None:
-        from models.onnx_decoder import open_session
+        from models.runtimes import Network
 
-        self._session = open_session(path)
-        check_signature(self._session, path.name)
-        shape = self._session.get_inputs()[0].shape
-        fixed = isinstance(shape[2], int) and isinstance(shape[3], int)
-        self._frame = (shape[2], shape[3]) if fixed else None
+        # Not lossy: with 8 bits of precision a box would be wrong by pixels.
+        self._network = Network(path, check=lambda session: check_signature(session, path.name))
+        shape = self._network.input_shape
+        height, width = shape[2:]
+        fixed = isinstance(height, int) and isinstance(width, int)
+        self._frame = (int(height), int(width)) if fixed else None
+
+    @property
+    def device(self) -> str:
+        """See `fast.FastRuntime.device`."""
+        return self._network.device
 
     def frame(self, width: int, height: int) -> tuple[int, int]:
         """The one the graph was made for, or the smallest that holds the image."""
@@ -126,8 +135,7 @@ class OnnxFastSam:
 
     def run(self, pixels: Floats) -> tuple[Floats, Floats]:
         """Find everything."""
-        name = self._session.get_inputs()[0].name
-        found = self._session.run(None, {name: pixels})
+        found = self._network.run({self._network.input_name: pixels})
         # The places have three axes, the prototypes four, in whatever order.
         places, prototypes = sorted(found, key=np.ndim)
         return np.asarray(places[0], np.float32), np.asarray(prototypes[0], np.float32)

@@ -17,7 +17,8 @@ from models.exporting import FORMAT, export_once
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from models.onnx_decoder import Cells, Decoder, Floats, Session
+    from models.folded_parts import Cells, Floats
+    from models.onnx_decoder import Decoder
     from models.sam_family.segmenter import Encoder
 
 PROGRAM = "models.sam_family.export"
@@ -60,17 +61,24 @@ class GraphEncoder:
     """The exported encoder at the size of its graph, another runtime at other sizes."""
 
     def __init__(self, graphs: Graphs, others: Callable[[], Runtime]) -> None:
-        self._graphs = graphs
+        self._network = graphs.encoder_network()
         self._others = others
-        self._session: Session | None = None
+
+    @property
+    def precision(self) -> str:
+        """See `segmenter.Encoder.precision`."""
+        return self._network.precision
+
+    @property
+    def device(self) -> str:
+        """See `segmenter.Encoder.device`."""
+        return self._network.device
 
     def encode(self, pixels: Floats) -> Floats:
         """See `segmenter.Encoder.encode`."""
-        if self._session is None:
-            self._session = self._graphs.open_encoder()
-        if list(pixels.shape) != self._session.get_inputs()[0].shape:
+        if list(pixels.shape) != self._network.input_shape:
             return self._others().encoder.encode(pixels)
-        (found,) = self._session.run(None, {"image": pixels})
+        (found,) = self._network.run({"image": pixels})
         result: Floats = np.asarray(found, np.float32)[0]
         return result
 

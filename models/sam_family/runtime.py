@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from models.api import SegmenterSpec
+from models.runtimes import preferred
 from models.sam_family.files import present
 from models.sam_family.graphs import GraphDecoder, GraphEncoder, Runtime, exported
 from models.sam_family.segmenter import SamSegmenter
@@ -42,7 +43,9 @@ def open_sam(spec: SegmenterSpec) -> SamSegmenter:
 
 
 def accelerated() -> bool:
-    """Whether torch finds a graphics processor; torch is not imported where there is none."""
+    """Whether torch may use a graphics processor; torch is not imported where there is none."""
+    if preferred() != "auto":
+        return False
     likely = (
         sys.platform == "darwin"
         or Path("/dev/nvidia0").exists()

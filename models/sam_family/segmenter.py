@@ -10,13 +10,15 @@ import numpy as np
 
 from models.api import Box, Embedding, MaskCandidate, ModelError, Prompt
 from models.questions import CELL, ask
+from models.runtimes import precise
 from models.transforms import SIDE, Frame, full_mask, network_input
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.api import SegmenterSpec
-    from models.onnx_decoder import Decoder, Floats
+    from models.folded_parts import Floats
+    from models.onnx_decoder import Decoder
     from models.questions import Question
 
 ONE_MASK = (0,)
@@ -32,6 +34,14 @@ class Encoder(Protocol):
         Raises:
             ModelError: the network cannot encode at this size.
         """
+
+    @property
+    def precision(self) -> str:
+        """Empty for numbers of 32 bits, else a word for fingerprints."""
+
+    @property
+    def device(self) -> str:
+        """Where it runs, and why; sentences for people."""
 
 
 class SamSegmenter:
@@ -66,8 +76,13 @@ class SamSegmenter:
 
     @property
     def fingerprint(self) -> str:
-        """Changes with weights and runtime: part of the key of cached embeddings."""
-        return self._fingerprint
+        """Changes with weights, runtime and precision: part of the key of cached embeddings."""
+        return precise(self._fingerprint, self._encoder.precision)
+
+    @property
+    def device(self) -> str:
+        """Where images are encoded, and why; sentences for people."""
+        return self._encoder.device
 
     def encode(self, image: NDArray[np.uint8]) -> Embedding:
         """Embed (H, W, 3) uint8 RGB: `image` (256, 64, 64) and what the decoder prepares."""

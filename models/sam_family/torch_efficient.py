@@ -13,16 +13,17 @@ from torch.nn import functional  # noqa: TID253
 
 from models.api import ModelError
 from models.checkpoints import read_checkpoint
+from models.folded_parts import not_finite
 from models.networks.sam_vit import encode_at
-from models.onnx_decoder import not_finite
+from models.sam_family.torch_runtime import device_text
 from models.transforms import MEAN, STD
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from models.folded_parts import Floats
     from models.networks.efficientsam import EfficientSam
-    from models.onnx_decoder import Floats
 
 LARGEST_MEMBER = 2**30
 """Bytes that an archive may unpack to."""
@@ -34,6 +35,8 @@ class TorchEfficient:
     def __init__(self, network: EfficientSam, device: torch.device) -> None:
         self._network = network.to(device).eval()
         self._device = device
+        self.device = device_text(device)
+        """See `efficient.EfficientRuntime.device`."""
 
     def encode(self, image: NDArray[np.uint8], side: int) -> Floats:
         """Stretch, normalise and embed."""

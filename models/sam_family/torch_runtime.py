@@ -13,15 +13,16 @@ from torch import nn  # noqa: TID253
 
 from models.api import ModelError
 from models.checkpoints import load_exactly, read_checkpoint
+from models.folded_parts import not_finite
 from models.networks.sam import Sam, prompts_at
 from models.networks.sam_vit import encode_at
-from models.onnx_decoder import not_finite
+from models.runtimes import described, first_line, preferred
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from models.onnx_decoder import Cells, Floats
+    from models.folded_parts import Cells, Floats
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -30,10 +31,38 @@ BATCH = 8
 
 
 def best_device() -> torch.device:
-    """The graphics processor when there is one, else the processor."""
+    """The graphics processor when there is one that starts and may be used, else the processor."""
+    return _found()[0]
+
+
+def device_text(device: torch.device) -> str:
+    """Where torch runs, and why not on a graphics processor; sentences for people."""
+    if device.type == "cuda":
+        return described(f"{torch.cuda.get_device_name(device)} (torch, CUDA)", ())
+    if device.type == "mps":
+        return described("Apple graphics processor (torch)", ())
+    best, reason = _found()
+    notes = (reason,) if best == device and reason else ()
+    return described("Processor, 32 bit (torch)", notes)
+
+
+def _found() -> tuple[torch.device, str]:
+    """The best device, and why there is no better one."""
+    processor = torch.device("cpu")
+    if preferred() != "auto":
+        return processor, "chosen in the settings"
     if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        device = torch.device("cuda")
+    elif torch.backends.mps.is_available():
+        device = torch.device("mps")
+    else:
+        return processor, "no graphics processor: torch finds none"
+    try:
+        # Many that are found cannot compute: too old for this torch, or no memory left.
+        torch.ones(8, device=device).sum().item()
+    except RuntimeError as error:
+        return processor, f"the graphics processor failed: {first_line(error)}"
+    return device, ""
 
 
 class TorchEncoder:
@@ -42,6 +71,10 @@ class TorchEncoder:
     def __init__(self, network: nn.Module, device: torch.device) -> None:
         self._network = network.to(device).eval()
         self._device = device
+        self.device = device_text(device)
+        """See `segmenter.Encoder.device`."""
+        self.precision = ""
+        """See `segmenter.Encoder.precision`."""
 
     def encode(self, pixels: Floats) -> Floats:
         """See `segmenter.Encoder.encode`."""

@@ -8,7 +8,8 @@ import torch  # noqa: TID253
 
 from models.networks.edgesam import EdgeSam, narrow_edge_sam
 from models.networks.folded import export_folded, export_plain, fold
-from models.onnx_decoder import FoldedDecoder, PlainDecoder, open_session, undecided
+from models.onnx_decoder import FoldedDecoder, PlainDecoder, undecided
+from models.onnx_session import open_session
 
 pytest.importorskip("onnx", reason="exporting needs the package onnx")
 

@@ -15,7 +15,7 @@ from models.edgesam.segmenter import EdgeSamSegmenter, ranked
 from models.networks.edgesam import narrow_edge_sam
 from models.networks.edgesam.export import export_all, export_encoder
 from models.networks.folded import export_plain
-from models.onnx_decoder import open_session
+from models.onnx_session import open_session
 from models.questions import ask
 from models.segmenters.edgesam import SPECS
 from models.transforms import Frame, full_mask, network_input

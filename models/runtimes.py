@@ -1,0 +1,207 @@
+"""Which runtime a graph gets on this computer, and which one it really has: decided here alone.
+
+A graphics processor through onnxruntime comes first, then OpenVINO with 16-bit numbers where the
+processor computes with them, then onnxruntime on the processor, which works everywhere and is
+exact. What does not start is left out, and the reason is kept for people.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from models import openvino_runtime
+from models.onnx_session import (
+    GRAPHICS,
+    Session,
+    failures,
+    graphics_providers,
+    open_on_graphics,
+    open_session,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Device = Literal["auto", "processor", "exact"]
+"""What may be used: the fastest there is; no graphics processor; nor numbers of 16 bits."""
+
+Check: TypeAlias = Callable[[Session], None]
+"""Raises a `ModelError` for a graph that is another network."""
+
+_DEVICE: ContextVar[Device] = ContextVar("device", default="auto")
+
+
+@contextmanager
+def using(device: Device) -> Iterator[None]:
+    """Models that are loaded inside may use this; they keep to it afterwards."""
+    token = _DEVICE.set(device)
+    try:
+        yield
+    finally:
+        _DEVICE.reset(token)
+
+
+def preferred() -> Device:
+    """What a model that is being loaded may use."""
+    return _DEVICE.get()
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """One way to run a graph.
+
+    Attributes:
+        title: what people read.
+        open: makes a session of a file.
+        precision: "" when it computes with 32 bits, else a word for fingerprints.
+    """
+
+    title: str
+    open: Callable[[Path], Session]
+    precision: str = ""
+
+
+PLAIN = Runtime("Processor, 32 bit (onnxruntime)", open_session)
+
+
+def choose(device: Device, *, lossy: bool) -> tuple[list[Runtime], list[str]]:
+    """Ways to run a graph, the fastest first and `PLAIN` last, and why there are not more.
+
+    Args:
+        device: what may be used.
+        lossy: whether numbers of 16 bits are good enough.
+    """
+    found, notes = [], []
+    if device == "auto":
+        for name in graphics_providers():
+            provider = GRAPHICS[name]
+            if lossy or not provider.precision:
+                found.append(Runtime(provider.title, _on_graphics(name), provider.precision))
+        if not found:
+            notes.append("no graphics processor: onnxruntime is installed without support for one")
+    else:
+        notes.append("chosen in the settings")
+    if lossy and device != "exact":
+        lack = openvino_runtime.lack()
+        if lack is None:
+            open_it = openvino_runtime.OpenVinoSession
+            found.append(Runtime(openvino_runtime.TITLE, open_it, openvino_runtime.PRECISION))
+        else:
+            notes.append(lack)
+    return [*found, PLAIN], notes
+
+
+def _on_graphics(name: str) -> Callable[[Path], Session]:
+    return lambda path: open_on_graphics(name, path)
+
+
+class Network:
+    """A graph that the fastest runtime that can runs; for all threads.
+
+    It is opened by its first use. A runtime that fails then, or later, gives way to the next one.
+
+    Args:
+        path: the graph.
+        lossy: whether numbers of 16 bits are good enough for it.
+        check: refuses a graph that is another network.
+    """
+
+    def __init__(self, path: Path, *, lossy: bool = False, check: Check | None = None) -> None:
+        self._path = path
+        self._check = check
+        self._runtimes, self._notes = choose(preferred(), lossy=lossy)
+        self._session: Session | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def precision(self) -> str:
+        """Empty for 32 bits, else how numbers are rounded: part of the key of cached embeddings."""
+        return self._runtimes[0].precision
+
+    @property
+    def device(self) -> str:
+        """Where it runs, or will run, and why not elsewhere; sentences for people."""
+        with self._lock:
+            return described(self._runtimes[0].title, self._notes)
+
+    @property
+    def input_name(self) -> str:
+        """Of the first input.
+
+        Raises:
+            ModelError: see `run`.
+        """
+        return str(self._opened()[1].get_inputs()[0].name)
+
+    @property
+    def input_shape(self) -> list[int | str]:
+        """Of the first input; what may vary has a name.
+
+        Raises:
+            ModelError: see `run`.
+        """
+        return list(self._opened()[1].get_inputs()[0].shape)
+
+    def run(self, feeds: Mapping[str, NDArray[np.generic]]) -> list[NDArray[np.generic]]:
+        """All results, in the order of the graph.
+
+        Raises:
+            ModelError: the graph cannot be read or is another network.
+        """
+        while True:
+            runtime, session = self._opened()
+            try:
+                return list(session.run(None, dict(feeds)))
+            except failures() as error:
+                if runtime is PLAIN:
+                    raise
+                self._give_up(runtime, error)
+
+    def _opened(self) -> tuple[Runtime, Session]:
+        with self._lock:
+            while self._session is None:
+                runtime = self._runtimes[0]
+                try:
+                    session = runtime.open(self._path)
+                except failures() as error:
+                    if runtime is PLAIN:
+                        raise
+                    self._leave_out(runtime, error)
+                    continue
+                if self._check is not None:
+                    self._check(session)
+                self._session = session
+            return self._runtimes[0], self._session
+
+    def _give_up(self, runtime: Runtime, error: Exception) -> None:
+        with self._lock:
+            if self._runtimes[0] is runtime:
+                self._session = None
+                self._leave_out(runtime, error)
+
+    def _leave_out(self, runtime: Runtime, error: Exception) -> None:
+        self._runtimes.pop(0)
+        self._notes.append(f"{runtime.title} failed: {first_line(error)}")
+
+
+def precise(fingerprint: str, precision: str) -> str:
+    """A fingerprint that says how many bits were computed with, where it is not 32."""
+    return f"{fingerprint}-{precision}" if precision else fingerprint
+
+
+def described(title: str, notes: Sequence[str]) -> str:
+    """Where something runs, and why not elsewhere, as sentences."""
+    return ". ".join(text[0].upper() + text[1:].rstrip(".") for text in (title, *notes)) + "."
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, in short."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__
