@@ -15,6 +15,7 @@ from models.basic.graph import Graph, box_cells, build_graph, to_lab
 from models.basic.rank import mask_cues
 from models.basic.refine import guided_upsampling
 from models.basic.window import cut_window, detail
+from models.candidates import rendered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,32 +103,7 @@ class BasicSegmenter:
 
     def render(self, embedding: Embedding, candidate: MaskCandidate) -> NDArray[np.bool_]:
         """The candidate as an (H, W) bool mask at the size of the image."""
-        mask = np.zeros((embedding.height, embedding.width), np.bool_)
-        extent = candidate.extent
-        # The pixels whose centres the grid covers.
-        x0, y0 = max(0, math.ceil(extent.x0 - 0.5)), max(0, math.ceil(extent.y0 - 0.5))
-        x1 = min(embedding.width, math.floor(extent.x1 + 0.5))
-        y1 = min(embedding.height, math.floor(extent.y1 + 0.5))
-        if x0 >= x1 or y0 >= y1:
-            return mask
-        rows, cols = candidate.logits.shape
-        zoom_x, zoom_y = cols / extent.width, rows / extent.height
-        # Pixel centre (x0 + i + 0.5) in grid coordinates, whose cell centres are at +0.5.
-        to_grid = np.array(
-            [
-                [zoom_x, 0, (x0 + 0.5 - extent.x0) * zoom_x - 0.5],
-                [0, zoom_y, (y0 + 0.5 - extent.y0) * zoom_y - 0.5],
-            ]
-        )
-        resampled = cv2.warpAffine(
-            candidate.logits,
-            to_grid,
-            (x1 - x0, y1 - y0),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-        mask[y0:y1, x0:x1] = resampled > 0
-        return mask
+        return rendered(candidate, embedding.width, embedding.height)
 
 
 def _shrunk(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

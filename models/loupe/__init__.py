@@ -1,0 +1,1 @@
+"""Loupe, the segmenter that ships: one embedding per image, a look through a window per prompt."""
