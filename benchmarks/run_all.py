@@ -25,7 +25,7 @@ RUNS: tuple[tuple[str, ...], ...] = (
     ("kill_window.py", "--kills", "50"),
 )
 WITH_DATA: tuple[tuple[str, ...], ...] = (
-    ("segmenter_quality.py", "--data", str(DATA)),
+    ("-m", "models.training", "evaluate", str(DATA), "--min-area", "1024"),
     ("naming_memory.py", "--data", str(DATA), "--shuffle"),
 )
 
@@ -35,11 +35,10 @@ def main() -> int:
     failed = []
     for name, *arguments in RUNS + (WITH_DATA if DATA.is_dir() else ()):
         print(f"\n## {name} {' '.join(arguments)}\n", flush=True)
-        done = subprocess.run(
-            [sys.executable, str(HERE / name), *arguments], check=False, cwd=HERE.parent
-        )
+        program = str(HERE / name) if name.endswith(".py") else name
+        done = subprocess.run([sys.executable, program, *arguments], check=False, cwd=HERE.parent)
         if done.returncode:
-            failed.append(name)
+            failed.append(" ".join((name, *arguments)))
     print(f"\nfailed: {', '.join(failed)}" if failed else "\nall ran")
     return bool(failed)
 

@@ -130,12 +130,12 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 def draw_plots(reports: Sequence[Report], folder: Path) -> list[str]:
     """Draw everything the reports have; the names of the files. Raises OSError."""
     charts = {
-        "iou.png": _steps_chart(reports),
-        "sizes.png": _sizes_chart(reports),
-        "calibration.png": _calibration_chart(reports),
+        "evaluation-iou.png": _steps_chart(reports),
+        "evaluation-sizes.png": _sizes_chart(reports),
+        "evaluation-calibration.png": _calibration_chart(reports),
     }
     if any(row.clicks for report in reports for row in report.rows):
-        charts["clicks.png"] = _clicks_chart(reports)
+        charts["evaluation-clicks.png"] = _clicks_chart(reports)
     for name, chart in charts.items():
         chart.save(folder / name)
     return list(charts)

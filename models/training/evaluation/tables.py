@@ -84,11 +84,10 @@ def _iou_parts(found: Sequence[Summary]) -> list[str]:
         return [_number(steps[step][value]) for step in STEPS]
 
     headline = found[0]["sizes"][HEADLINE]
-    gap = [""] * (len(STEPS) - 1)
     rows = [(model["model"], cells(model, "iou")) for model in found]
     rows += [
-        ("the box itself", [_number(headline["box_itself"]), *gap]),
-        ("the ellipse in the box", [_number(headline["ellipse"]), *gap]),
+        ("the box itself", [_number(headline["box_itself"])]),
+        ("the ellipse in the box", [_number(headline["ellipse"])]),
     ]
     rows += [
         (f"*{entry.model} (published)*", [f"*{_number(v)}*" for v in entry.ious])
@@ -135,9 +134,9 @@ def _score_parts(found: Sequence[Summary]) -> list[str]:
 
 
 def _click_parts(found: Sequence[Summary]) -> list[str]:
-    if not any(model["clicks"]["objects"] for model in found):
+    targets = next((m["clicks"]["targets"] for m in found if m["clicks"]["objects"]), None)
+    if targets is None:
         return []
-    targets = found[0]["clicks"]["targets"]
     columns = ["objects"]
     for entry in targets:
         columns += [f"NoC@{100 * entry['target']:.0f}", "not reached"]
@@ -156,11 +155,11 @@ def _click_parts(found: Sequence[Summary]) -> list[str]:
 
 
 def _detection_parts(found: Sequence[Summary]) -> list[str]:
-    if not any(model["detections"] for model in found):
+    columns = next((list(m["detections"]) for m in found if m["detections"]), None)
+    if columns is None:
         return []
-    columns = list(found[0]["detections"])
     rows = [
-        (model["model"], [_number(model["detections"][name]) for name in columns])
+        (model["model"], [_number(value) for value in model["detections"].values()])
         for model in found
     ]
     for entry in PUBLISHED:
@@ -213,8 +212,10 @@ def _category_parts(found: Sequence[Summary]) -> list[str]:
 
 
 def _table(first: str, columns: Sequence[str], rows: Rows) -> str:
+    """A Markdown table; what a row lacks at its end stays empty."""
     lines = [_line([first, *columns]), "|---" * (len(columns) + 1) + "|"]
-    lines += [_line([name, *cells]) for name, cells in rows]
+    for name, cells in rows:
+        lines.append(_line([name, *cells, *[""] * (len(columns) - len(cells))]))
     return "\n".join(lines)
 
 
