@@ -326,6 +326,11 @@ class Document(QObject):
         self._put(operations.WriteMove(image, step.id, change, annotations, is_undone))
         self._take_change(key, opened, change, annotations)
 
+    def last_step(self, key: str) -> int:
+        """Number of the step `undo` would take back, 0 if there is none."""
+        done = self._opened_image(key).done
+        return done[-1].id if done else 0
+
     def undo_text(self, key: str) -> str | None:
         """What `undo` would take back."""
         done = self._opened_image(key).done

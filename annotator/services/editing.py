@@ -10,6 +10,8 @@ from PySide6.QtCore import QObject, Signal
 
 from annotator.core.annotation import Annotation, Annotations
 from annotator.core.errors import UserError
+from annotator.core.proposals import accepted
+from annotator.services.proposals import Proposals
 
 if TYPE_CHECKING:
     from annotator.core.images import LoadedImage
@@ -44,6 +46,7 @@ class Editing(QObject):
         self._image: LoadedImage | None = None
         self._selection: frozenset[int] = frozenset()
         self._clipboard: Annotations = ()
+        self.proposals = Proposals(self)
 
     @property
     def document(self) -> Document | None:
@@ -62,10 +65,15 @@ class Editing(QObject):
 
     @property
     def annotations(self) -> Annotations:
-        """All objects of the current image, bottom layer first."""
+        """All objects of the current image, proposals among them, bottom layer first."""
         if self._document is None or self._key is None:
             return ()
         return self._document.annotations(self._key)
+
+    @property
+    def visible(self) -> Annotations:
+        """The objects without the proposals that the filter holds back, bottom layer first."""
+        return self.proposals.visible(self.annotations)
 
     @property
     def selection(self) -> frozenset[int]:
@@ -86,12 +94,12 @@ class Editing(QObject):
         self.selection_changed.emit(chosen)
 
     def select_all(self) -> None:
-        """Select everything that is neither hidden nor locked."""
-        self.select(a.id for a in self.annotations if not a.hidden and not a.locked)
+        """Select everything shown that is neither hidden nor locked."""
+        self.select(a.id for a in self.visible if not a.hidden and not a.locked)
 
     def select_step(self, step: int) -> None:
         """Select the next (1) or previous (-1) object, bottom layer first."""
-        walk = [a.id for a in self.annotations if not a.hidden]
+        walk = [a.id for a in self.visible if not a.hidden]
         if not walk:
             return
         places = [place for place, number in enumerate(walk) if number in self._selection]
@@ -100,7 +108,7 @@ class Editing(QObject):
 
     def _follow_annotations(self, key: str) -> None:
         if key == self._key:
-            present = {a.id for a in self.annotations}
+            present = {a.id for a in self.visible}
             self.select(self._selection & present)
 
     def change(self, text: str, alter: Callable[[Annotation], Annotation | None]) -> None:
@@ -116,7 +124,11 @@ class Editing(QObject):
         text: str,
         alter: Callable[[Annotation], Annotation | None],
     ) -> None:
-        """Alter these annotations of the current image in one step; None deletes."""
+        """Alter these annotations of the current image in one step; None deletes.
+
+        A proposal whose shape is altered is accepted by that: a person has corrected it, and
+        “reject all” must not throw their work away. Naming it does not accept it.
+        """
         if self._document is None or self._key is None:
             return
         chosen = frozenset(ids)
@@ -125,14 +137,19 @@ class Editing(QObject):
             new = alter(annotation) if annotation.id in chosen else annotation
             if annotation.locked and (new is None or new.locked):
                 new = annotation
+            elif new is not None and new.shape != annotation.shape:
+                new = accepted(new)
             if new is not None:
                 after.append(new)
         if tuple(after) != self.annotations:
             self._document.edit(self._key, tuple(after), text)
 
     def delete_selected(self) -> None:
-        """Delete the selected annotations."""
-        self.change(f"Delete {self._count()}", lambda _: None)
+        """Delete the selected annotations; proposals alone are rejected."""
+        if all(a.proposed for a in self.selected):
+            self.proposals.decide_selected(accept=False)
+        else:
+            self.change(f"Delete {self._count()}", lambda _: None)
 
     def _count(self) -> str:
         chosen = self.selected
@@ -231,7 +248,8 @@ class Editing(QObject):
             placed = fitted(original, image.width, image.height)
             placed = placed and moved(placed, shift, shift, image.width, image.height)
             if placed is not None:
-                copies.append(replace(placed, id=document.new_id(), locked=False, hidden=False))
+                placed = replace(placed, id=document.new_id(), locked=False, hidden=False)
+                copies.append(accepted(placed))
         if not copies:
             self.reported.emit(UserError("The copied objects lie outside this image."))
             return

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QCoreApplication, QObject, Signal
 
-from annotator.core.annotation import Annotation, Origin, Source
+from annotator.core.annotation import Annotation, ImageRecord, ImageState, Origin, Source
 from annotator.core.errors import UserError
 from annotator.core.paths import is_image_name
 from annotator.core.prompting import PromptDraft
@@ -113,6 +113,8 @@ class Workspace(Editing):
         self._follow_settings(self._settings.settings)
 
     def _make_loader(self) -> ImageLoader:
+        self.project_opened.connect(self.proposals.follow_project)
+        self.project_closing.connect(self.proposals.stop)
         loader = ImageLoader(parent=self)
         loader.loaded.connect(self._show_pixels)
         loader.failed.connect(self._fail_image)
@@ -285,14 +287,24 @@ class Workspace(Editing):
             self.show(key)
 
     def show_next_untouched(self) -> None:
-        """Show the next image nobody has worked on."""
+        """Show the next image nobody has worked on; proposals alone are nobody's work."""
+        waiting = (ImageState.UNTOUCHED, ImageState.PROPOSALS)
+        if not self._show_next(lambda record: record.state in waiting):
+            self.noticed.emit("No untouched image further down the list.")
+
+    def show_next_proposals(self) -> None:
+        """Show the next image that has proposals."""
+        if not self._show_next(lambda record: record.proposals > 0):
+            self.noticed.emit("No image with proposals further down the list.")
+
+    def _show_next(self, is_wanted: Callable[[ImageRecord], bool]) -> bool:
         key = self._key
         while self._document is not None and key is not None:
             key = self._order(key, 1)
-            if key is not None and self._document.record(key).state.value == "untouched":
+            if key is not None and is_wanted(self._document.record(key)):
                 self.show(key)
-                return
-        self.noticed.emit("No untouched image further down the list.")
+                return True
+        return False
 
     def set_reviewed(self, reviewed: bool) -> None:
         """Mark the current image as finished or not."""
@@ -303,6 +315,12 @@ class Workspace(Editing):
         """Read the current image from disk again."""
         if self._document is not None and self._key is not None:
             self._loader.forget(self._key)
+            waiting = self._document.record(self._key).proposals
+            if reviewed and waiting:
+                noun = "proposal is" if waiting == 1 else "proposals are"
+                self.noticed.emit(
+                    f"Reviewed. {waiting} {noun} still undecided and will not be in the COCO file."
+                )
             self._loader.request(self._key, self._document.path(self._key))
             self._expect()
             self._prefetch()
@@ -597,8 +615,16 @@ class Workspace(Editing):
             self.choose_category(self._document.add_category(clean).id)
 
     def accept_or_ask(self) -> None:
-        """What Enter means: keep the object; ask for a name first where there is no class yet."""
-        if self._draft.prompt and self._document is not None and not self._document.categories():
+        """What Enter means: keep the open object, or accept the selected proposals.
+
+        Asks for a name first where there is no class yet. A selected proposal without a class gets
+        the active one, as the open object does.
+        """
+        if self._document is None:
+            return
+        chosen = [a for a in self.selected if a.proposed]
+        unnamed = bool(self._draft.prompt) or any(a.category_id is None for a in chosen)
+        if unnamed and not self._document.categories():
             self.name_wanted.emit()
         else:
             self.accept()
@@ -619,6 +645,8 @@ class Workspace(Editing):
         elif len(self._selection) == 1:
             (without,) = self._selection
             places = (ids == without).nonzero()[0]
+        elif chosen:
+            self.proposals.decide_selected(accept=True, category_id=self._active)
             query = vectors[places[-1]] if places.size else None
         return rank(self._document.categories(), ids, categories, vectors, query, without)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import (
@@ -20,6 +19,7 @@ from PySide6.QtGui import QColor, QFont, QPainter, QPalette
 from PySide6.QtWidgets import QLineEdit, QStyleOptionViewItem, QWidget
 
 from annotator.core.annotation import Annotation, Annotations, Category, Source
+from annotator.core.proposals import area_of
 from annotator.ui.icons import draw
 from annotator.ui.rows import (
     GAP,
@@ -34,10 +34,8 @@ from annotator.ui.rows import (
 )
 from annotator.ui.suggestion_list import UNKNOWN_COLOR, percent
 from annotator.ui.theme import mixed, soft_text
-from models.api import Box
 
 if TYPE_CHECKING:
-    from annotator.core.mask import Mask
     from annotator.ui.name_edit import NameEdit
 
 MIME = "application/x-annotator-objects"
@@ -49,16 +47,6 @@ ROOMY = 270
 ORIGIN_ICONS = {Source.PERSON: "pencil", Source.MODEL: "model", Source.IMPORT: "import"}
 
 _Role = Qt.ItemDataRole
-
-
-@lru_cache(maxsize=16384)
-def area_of(shape: Mask | Box) -> int:
-    """Pixels inside a shape."""
-    if isinstance(shape, Box):
-        return round(shape.width * shape.height)
-    from annotator.core import raster
-
-    return raster.area(shape)
 
 
 def compact(pixels: int) -> str:

@@ -11,17 +11,21 @@ from PIL import Image
 from annotator.core import raster
 from annotator.core.annotation import Annotation, ImageState, Origin, Source
 from annotator.core.errors import UserError
+from annotator.core.proposals import ProposalFilter
 from annotator.services import journal
 from annotator.services.document import DamagedJournal, Document
+from annotator.services.settings import SettingsStore
+from annotator.services.workspace import Workspace
 from models.api import Box, Prompt
 
 WIDTH, HEIGHT = 24, 16
+KEYS = ("a.png", "b.png", "c.png")
 PROMPT = Prompt((), Box(1, 2, 9, 8))
 
 
 @pytest.fixture
 def folder(tmp_path):
-    for name in ("a.png", "b.png", "c.png"):
+    for name in KEYS:
         pixels = np.full((HEIGHT, WIDTH, 3), 120, np.uint8)
         (tmp_path / "photos").mkdir(exist_ok=True)
         Image.fromarray(pixels).save(tmp_path / "photos" / name)
@@ -44,7 +48,7 @@ def opened(qapp):
 @pytest.fixture
 def document(opened, folder):
     document = opened(folder)
-    document.add_images(["a.png", "b.png", "c.png"])
+    document.add_images(KEYS)
     return document
 
 
@@ -226,3 +230,286 @@ def test_an_import_is_not_held_back_by_a_proposal(qtbot, document, tmp_path):
     propose(document)
     assert document.import_coco(other) == "Imported 1 object in 1 image."
     assert counts(document) == (1, 1)
+
+
+# --- Decisions ---
+
+
+@pytest.fixture
+def workspace(folder, tmp_path, qtbot):
+    workspace = Workspace(SettingsStore(tmp_path / "settings.ini"))
+    workspace.open_folder(folder)
+    qtbot.waitUntil(lambda: workspace.image is not None and workspace.image.complete)
+    qtbot.waitUntil(lambda: len(workspace.document.keys()) == 3)
+    yield workspace
+    workspace.close()
+
+
+def open_ids(workspace, key="a.png"):
+    return [a.id for a in workspace.document.annotations(key) if a.proposed]
+
+
+def test_accepting_keeps_everything_but_the_mark_and_is_one_step(workspace):
+    document = workspace.document
+    cat = document.add_category("cat")
+    add(document, x=12)
+    first = propose(document, category=cat.id)
+    second = propose(document, x=9)
+    before = document.annotations("a.png")
+    workspace.proposals.decide([first], accept=True)
+    after = document.annotations("a.png")
+    assert after == (before[0], replace(before[1], proposed=False), before[2])
+    assert document.undo_text("a.png") == "Accept cat"
+    workspace.proposals.decide([first, second, 999], accept=False)
+    assert document.annotations("a.png") == after[:2], "what is accepted is not rejected any more"
+    assert document.undo_text("a.png") == "Reject proposal"
+    workspace.undo()
+    workspace.undo()
+    assert document.annotations("a.png") == before
+
+
+def test_deciding_on_nothing_is_no_step(workspace):
+    add(workspace.document)
+    step = workspace.document.last_step("a.png")
+    workspace.proposals.decide_shown(accept=True)
+    workspace.proposals.decide([1], accept=False)
+    assert workspace.document.last_step("a.png") == step
+
+
+def test_what_the_filter_holds_back_is_not_decided_on(workspace, qtbot):
+    document, proposals = workspace.document, workspace.proposals
+    weak, strong = propose(document, score=0.3), propose(document, x=12, score=0.9)
+    workspace.select([weak, strong])
+    state = document.annotations("a.png")
+    with qtbot.waitSignal(proposals.filter_changed):
+        proposals.set_filter(ProposalFilter(score=0.5))
+    assert document.annotations("a.png") is state, "looking changes nothing"
+    assert [a.id for a in workspace.visible] == [strong]
+    assert workspace.selection == {strong}, "what is not seen is not selected"
+    workspace.select_all()
+    assert workspace.selection == {strong}
+    workspace.select_step(1)
+    assert workspace.selection == {strong}
+    proposals.decide_shown(accept=True)
+    assert document.undo_text("a.png") == "Accept proposal"
+    assert open_ids(workspace) == [weak]
+    proposals.set_filter(ProposalFilter(score=0.2))
+    proposals.decide_shown(accept=False)
+    assert [a.id for a in workspace.annotations] == [strong]
+
+
+def test_hidden_and_locked_proposals_are_left_alone(workspace):
+    document = workspace.document
+    hidden, locked, plain = (propose(document, x=x) for x in (0, 7, 14))
+    workspace.set_flag([hidden], "hidden", True)
+    workspace.set_flag([locked], "locked", True)
+    workspace.proposals.decide_shown(accept=False)
+    assert open_ids(workspace) == [hidden, locked]
+    workspace.undo()
+    workspace.proposals.decide_shown(accept=True)
+    assert open_ids(workspace) == [hidden, locked]
+    assert document.annotations("a.png")[2].id == plain
+
+
+def test_all_of_a_class_are_decided_on_in_one_step(workspace):
+    document = workspace.document
+    cat, dog = document.add_category("cat"), document.add_category("dog")
+    for x, category in ((0, cat), (6, cat), (12, dog), (18, None)):
+        propose(document, category=category and category.id, x=x)
+    workspace.proposals.decide_shown(accept=True, categories=frozenset({cat.id}))
+    assert [a.proposed for a in workspace.annotations] == [False, False, True, True]
+    assert document.undo_text("a.png") == "Accept 2 proposals of “cat”"
+    workspace.proposals.decide_shown(accept=False, categories=frozenset({None}))
+    assert [a.category_id for a in workspace.annotations] == [cat.id, cat.id, dog.id]
+
+
+def test_one_decision_hands_on_to_the_next_proposal_shown(workspace):
+    document, proposals = workspace.document, workspace.proposals
+    revealed = []
+    proposals.revealed.connect(revealed.append)
+    first, second, third = (propose(document, x=x, score=0.8) for x in (0, 7, 14))
+    propose(document, x=19, w=3, score=0.1)
+    proposals.set_filter(ProposalFilter(score=0.5))
+    workspace.select([second])
+    proposals.decide_selected(accept=True)
+    assert workspace.selection == {third}
+    proposals.decide_selected(accept=False)
+    assert workspace.selection == {first}, "round the end"
+    workspace.delete_selected()
+    assert document.undo_text("a.png") == "Reject proposal"
+    assert workspace.selection == frozenset(), "none left that is shown"
+    assert revealed == [third, first]
+    assert [a.id for a in workspace.annotations if not a.proposed] == [second]
+
+
+def test_walking_through_the_proposals_skips_the_rest(workspace):
+    document, proposals = workspace.document, workspace.proposals
+    heard = []
+    workspace.noticed.connect(heard.append)
+    proposals.select_step(1)
+    assert heard == ["No proposals are shown in this image."]
+    first = propose(document)
+    plain = add(document, x=12)
+    last = propose(document, x=18)
+    walk = []
+    for step in (1, 1, 1, -1, -1):
+        proposals.select_step(step)
+        walk += workspace.selection
+    assert walk == [first, last, first, last, first]
+    workspace.select([plain])
+    proposals.select_step(-1)
+    assert workspace.selection == {first}
+
+
+def test_naming_does_not_accept_but_correcting_the_shape_does(workspace):
+    document = workspace.document
+    cat = document.add_category("cat")
+    number = propose(document)
+    workspace.select([number])
+    workspace.choose_category(cat.id)
+    (named,) = workspace.annotations
+    assert (named.category_id, named.proposed) == (cat.id, True)
+    workspace.move_selected(2, 0)
+    (moved,) = workspace.annotations
+    assert not moved.proposed
+    assert moved.origin == named.origin
+    workspace.undo()
+    assert workspace.annotations == (named,)
+    workspace.copy()
+    workspace.paste()
+    assert [a.proposed for a in workspace.annotations] == [True, False], "a copy is a person's"
+
+
+def test_enter_accepts_under_the_active_class_and_asks_where_there_is_none(workspace, qtbot):
+    document = workspace.document
+    number = propose(document)
+    workspace.select([number])
+    with qtbot.waitSignal(workspace.name_wanted):
+        workspace.accept_or_ask()
+    assert open_ids(workspace) == [number]
+    cat, dog = document.add_category("cat"), document.add_category("dog")
+    named = propose(document, category=dog.id, x=12)
+    workspace.set_active_category(cat.id)
+    workspace.select([number, named])
+    workspace.accept_or_ask()
+    assert [(a.category_id, a.proposed) for a in workspace.annotations] == [
+        (cat.id, False),
+        (dog.id, False),
+    ]
+    assert document.undo_text("a.png") == "Accept 2 proposals"
+
+
+def test_the_filter_belongs_to_the_project(workspace, folder, tmp_path):
+    which = ProposalFilter(0.5, 0.25, 10, 500, 0.9)
+    workspace.proposals.set_filter(which)
+    workspace.close_project()
+    workspace.open_folder(folder)
+    assert workspace.proposals.filter == which
+    workspace.document.set_note("proposal_filter", {"score": "many", "largest": None})
+    workspace.close_project()
+    workspace.open_folder(folder)
+    assert workspace.proposals.filter == ProposalFilter()
+    other = tmp_path / "other"
+    other.mkdir()
+    workspace.open_folder(other)
+    assert workspace.proposals.filter == ProposalFilter()
+
+
+def test_the_next_image_with_proposals_and_the_next_untouched_one(workspace):
+    document, heard = workspace.document, []
+    workspace.noticed.connect(heard.append)
+    add(document, "b.png")
+    propose(document, "c.png")
+    workspace.show_next_untouched()
+    assert workspace.key == "c.png", "a model's proposals are nobody's work"
+    workspace.show("a.png")
+    workspace.show_next_proposals()
+    assert workspace.key == "c.png"
+    workspace.show_next_proposals()
+    assert heard == ["No image with proposals further down the list."]
+
+
+def test_reviewing_an_image_with_open_proposals_says_so(workspace):
+    heard = []
+    workspace.noticed.connect(heard.append)
+    propose(workspace.document)
+    workspace.set_reviewed(True)
+    assert workspace.document.record("a.png").state is ImageState.REVIEWED
+    assert "1 proposal is still undecided" in heard[0]
+
+
+# --- The whole folder ---
+
+
+def everywhere(qtbot, workspace, **options):
+    with qtbot.waitSignal(workspace.proposals.finished) as caught:
+        workspace.proposals.decide_everywhere(**options)
+    return caught.args[0]
+
+
+def test_a_decision_for_the_folder_is_one_step_per_image(workspace, qtbot):
+    document = workspace.document
+    for key in ("a.png", "c.png"):
+        propose(document, key, score=0.9)
+        propose(document, key, x=12, score=0.2)
+    add(document, "b.png")
+    before = {key: document.annotations(key) for key in KEYS}
+    workspace.proposals.set_filter(ProposalFilter(score=0.5))
+    progress = []
+    workspace.proposals.progressed.connect(lambda done, total: progress.append((done, total)))
+    done = everywhere(qtbot, workspace, accept=True)
+    assert done.text == "Accepted 2 proposals in 2 images."
+    assert progress[-1] == (2, 2)
+    for key in ("a.png", "c.png"):
+        assert [a.proposed for a in document.annotations(key)] == [False, True]
+        assert document.undo_text(key) == "Accept proposal"
+    workspace.proposals.take_back()
+    qtbot.waitUntil(lambda: not workspace.proposals.running)
+    assert {key: document.annotations(key) for key in KEYS} == before
+    assert workspace.proposals.last is None
+
+
+def test_taking_a_decision_back_leaves_images_that_changed_since(workspace, qtbot):
+    document, heard = workspace.document, []
+    workspace.noticed.connect(heard.append)
+    for key in ("a.png", "b.png"):
+        propose(document, key)
+    assert everywhere(qtbot, workspace, accept=False).text == "Rejected 2 proposals in 2 images."
+    add(document, "b.png")
+    workspace.proposals.take_back()
+    qtbot.waitUntil(lambda: bool(heard))
+    assert heard == ["Taken back in 1 image. 1 image changed since and kept."]
+    assert (counts(document, "a.png"), counts(document, "b.png")) == ((0, 1), (1, 0))
+
+
+def test_a_decision_for_the_folder_can_be_stopped_and_what_is_done_stays(
+    workspace, qtbot, monkeypatch
+):
+    document = workspace.document
+    for key in KEYS:
+        propose(document, key)
+    # A slice is over as soon as it begins: one image each time.
+    monkeypatch.setattr("annotator.services.proposals.SLICE", 0.0)
+    finished = []
+    workspace.proposals.finished.connect(finished.append)
+    workspace.proposals.progressed.connect(lambda done, _: done == 1 and workspace.proposals.stop())
+    workspace.proposals.decide_everywhere(accept=True)
+    qtbot.waitUntil(lambda: bool(finished))
+    assert finished[0].left == 2
+    assert finished[0].text == "Accepted 1 proposal in 1 image. Stopped: 2 images left."
+    assert sum(counts(document, key)[1] for key in KEYS) == 2
+
+
+def test_a_folder_without_proposals_is_finished_at_once(workspace, qtbot):
+    assert everywhere(qtbot, workspace, accept=True).text == "Accepted 0 proposals in 0 images."
+
+
+def test_a_decision_for_the_folder_ends_with_the_project(workspace, folder):
+    for key in KEYS:
+        propose(workspace.document, key)
+    workspace.proposals.decide_everywhere(accept=True)
+    workspace.close_project()
+    assert not workspace.proposals.running
+    workspace.open_folder(folder)
+    left = sum(counts(workspace.document, key)[1] for key in KEYS)
+    assert left == 3, "it had not begun"

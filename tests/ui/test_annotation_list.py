@@ -10,8 +10,9 @@ from PySide6.QtCore import QMimeData, QModelIndex, QPoint, Qt
 from PySide6.QtWidgets import QLineEdit
 
 from annotator.core.annotation import Annotation, Origin, Source
+from annotator.core.proposals import area_of
 from annotator.ui.annotation_list import AnnotationList
-from annotator.ui.annotation_model import MIME, area_of, compact, origin_text, placed
+from annotator.ui.annotation_model import MIME, compact, origin_text, placed
 from models.api import Box
 from tests.ui.panels import MODEL, add, names, opened, square
 
