@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import builtins
+import logging
 import os
 import signal
 import sys
 import tempfile
+import threading
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,7 +33,27 @@ def main(arguments: list[str] | None = None) -> int:
     Raises:
         SystemExit: after --help and --version (0) and for bad arguments (2).
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
+    code = _run(sys.argv[1:] if arguments is None else arguments)
+    if arguments is None:
+        _leave(code)
+    return code
+
+
+def _leave(code: int) -> None:
+    """End the process now if a model still works, which may take minutes.
+
+    Everything accepted is durable by now; and Python's own end is no place for threads that come
+    back from native code.
+    """
+    others = (thread for thread in threading.enumerate() if thread is not threading.main_thread())
+    if any(thread.is_alive() for thread in others):
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _run(arguments: list[str]) -> int:
     if commands.is_command(arguments):
         return commands.run(arguments)
     options = cli.parse(arguments)

@@ -33,6 +33,7 @@ from annotator.core.errors import UserError
 
 if TYPE_CHECKING:
     from annotator.core.images import LoadedImage
+    from annotator.services.assistant import Loading
     from annotator.services.document import Document
     from annotator.services.settings import Settings, SettingsStore
     from annotator.services.workspace import Workspace
@@ -44,6 +45,8 @@ TOGGLES = {
     "view.pixel_grid": "pixel_grid",
 }
 """Checkable commands that are settings."""
+PREPARING_MS = 600_000
+"""How long the message about a model being prepared stays at most; it goes with the work."""
 
 
 class MainWindow(QMainWindow):
@@ -286,6 +289,7 @@ class MainWindow(QMainWindow):
             workspace.selection_changed,
             workspace.draft_changed,
             workspace.candidates_changed,
+        workspace.assistant.loading_changed.connect(self._show_loading)
             workspace.tool_changed,
             workspace.clipboard_changed,
             workspace.suggestions_changed,
@@ -580,6 +584,19 @@ class MainWindow(QMainWindow):
 
     def _follow_settings(self, current: Settings) -> None:
         from annotator.actions import apply_bindings
+    def _show_loading(self, loading: Loading | None) -> None:
+        if loading is None:
+            self.messages.dismiss("preparing")
+        elif loading.first:
+            banner = self.messages.show_message(
+                f"{loading.title} is being prepared for this computer.",
+                "This happens once and takes up to a minute. You can go on meanwhile, by hand or "
+                "with the default model.",
+                actions=[("Use the default model", lambda: self.settings.update(model=""))],
+                key="preparing",
+            )
+            banner.set_fade_after(PREPARING_MS)
+
         from annotator.keymaps import bindings
 
         keys = bindings(current.keymap, current.key_overrides)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 
 from models.api import ModelError
@@ -17,6 +19,31 @@ FORMAT = 1
 FILES = ("encoder.onnx", "side.onnx", "trunk.onnx", "cells.onnx")
 REFUSED = 3
 """Exit status of an exporting program when its last line is a message for people."""
+TICK = 0.1
+"""Seconds after which a stop is noticed at the latest."""
+
+_WATCH: ContextVar[tuple[Callable[[], None], Callable[[], bool]]] = ContextVar(
+    "watch", default=(lambda: None, lambda: False)
+)
+
+
+class StoppedError(ModelError):
+    """Nobody wants the graphs any more."""
+
+
+@contextlib.contextmanager
+def watched(started: Callable[[], None], stopped: Callable[[], bool]) -> Iterator[None]:
+    """Watch what is exported inside, on this thread.
+
+    Args:
+        started: called when an export, which takes up to a minute, begins.
+        stopped: asked often while it runs; True ends it with `StoppedError`.
+    """
+    token = _WATCH.set((started, stopped))
+    try:
+        yield
+    finally:
+        _WATCH.reset(token)
 
 
 def export_once(
@@ -34,6 +61,7 @@ def export_once(
 
     Raises:
         ModelError: the checkpoint does not fit, or the graphs cannot be written.
+        StoppedError: see `watched`.
     """
     folder = (cache or _cache_folder()) / f"{name}-{FORMAT}"
     if _is_complete(folder):
@@ -72,21 +100,38 @@ def _put_in_place(made: Path, folder: Path) -> None:
             raise ModelError(f"“{folder}” cannot be written: {error.strerror}.") from error
 
 
-def _run(program: str, arguments: Sequence[str], title: str) -> None:
+def _run(program: str, arguments: Sequence[str], title: str) -> str:
+    """Run an exporting program; what it writes to stdout."""
     root = Path(__file__).parents[1]
     paths = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
-    done = subprocess.run(
+    started, stopped = _WATCH.get()
+    started()
+    with subprocess.Popen(
         [sys.executable, "-m", program, *arguments],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         encoding="utf-8",
-        check=False,
-    )
-    if done.returncode == 0:
-        return
-    lines = done.stderr.strip().splitlines()
-    last = lines[-1] if lines else f"exit status {done.returncode}"
-    if done.returncode == REFUSED:
+    ) as process:
+        output, said = _result(process, stopped, title)
+    if process.returncode == 0:
+        return output
+    lines = said.strip().splitlines()
+    last = lines[-1] if lines else f"exit status {process.returncode}"
+    if process.returncode == REFUSED:
         raise ModelError(last)
     raise ModelError(f"{title} could not be prepared: {last}")
+
+
+def _result(
+    process: subprocess.Popen[str], stopped: Callable[[], bool], title: str
+) -> tuple[str, str]:
+    """What a process writes to stdout and stderr until it ends, or is ended."""
+    while True:
+        try:
+            return process.communicate(timeout=TICK)
+        except subprocess.TimeoutExpired:
+            if stopped():
+                process.kill()
+                raise StoppedError(f"Preparing {title} was stopped.") from None

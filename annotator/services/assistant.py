@@ -75,6 +75,20 @@ class Finished:
 
 class Assistant(QObject):
     """Runs one segmenter on a `TaskQueue`, and another instance of it beforehand on neighbours.
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """A model is being loaded.
+
+    Attributes:
+        title: what it is called.
+        first: its file is being prepared for this computer, once, which takes up to a minute;
+            choosing another model stops that.
+    """
+
+    title: str
+    first: bool = False
+
+
 
     The segmenter and the describer are touched by the model thread only.
 
@@ -94,6 +108,8 @@ class Assistant(QObject):
     """A `UserError`: the model could not be loaded or could not answer."""
 
     resolution_changed = Signal(str)
+    loading_changed = Signal(object)
+    """`Loading` while the model is being loaded, else None."""
     """How much of the current image's detail the model sees: "whole image 1:3.9", "detail 1:1",
     or "" for a model that sees all there is."""
     sharpened = Signal()
@@ -116,6 +132,7 @@ class Assistant(QObject):
         self._commits = 0
         self._picture: Picture | None = None
         self._visible: Box | None = None
+        self._closed = False
         self._crop: Crop | None = None
         self._wanted: Crop | None = None
         self._asked: tuple[Prompt, Crop | None] = (Prompt(), None)
@@ -141,6 +158,8 @@ class Assistant(QObject):
             self._model_id = spec.id
             self._ahead.stop()
             self._forget_crop()
+            for slot in ("prepare", "ask", "preview", "looks"):
+                self._queue.cancel(slot)
 
     @property
     def model(self) -> SegmenterSpec:
@@ -237,6 +256,7 @@ class Assistant(QObject):
         """End the thread that works beforehand."""
         self._rest.stop()
         self._ahead.close()
+        self._closed = True
 
     def _look_around(self, picture: Picture) -> None:
         """The current image is prepared: now for what is visible of it, then its neighbours."""
@@ -380,7 +400,7 @@ class Assistant(QObject):
 
     def _load(self, model_id: str) -> Segmenter:
         if self._segmenter is None or self._segmenter.spec.id != model_id:
-            self._segmenter = segmenter_spec(model_id).load()
+            self._segmenter = self._loaded(segmenter_spec(model_id))
         return self._segmenter
 
     def _load_describer(self) -> Describer:
@@ -424,6 +444,22 @@ class Assistant(QObject):
         self,
         picture: Picture,
         embedding: Embedding,
+    def _loaded(self, spec: SegmenterSpec) -> Segmenter:
+        from models import exporting
+
+        def tell(loading: Loading | None) -> None:
+            self._queue.tell(lambda: self.loading_changed.emit(loading))
+
+        tell(Loading(spec.title))
+        try:
+            with exporting.watched(
+                lambda: tell(Loading(spec.title, first=True)),
+                lambda: self._closed or self._model_id != spec.id,
+            ):
+                return spec.load()
+        finally:
+            tell(None)
+
         prompt: Prompt,
         model_id: str,
         crop: Crop | None,

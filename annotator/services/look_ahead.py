@@ -11,7 +11,7 @@ from PySide6.QtCore import QObject
 from annotator.core.errors import UserError
 from annotator.services.embeddings import Embeddings, ImageFile
 from annotator.services.priority import lower_priority
-from annotator.services.task_queue import TaskQueue
+from annotator.services.task_queue import CLOSING_S, TaskQueue
 from models.api import Embedding, ModelError, Segmenter
 from models.registry import segmenter_spec
 
@@ -71,10 +71,10 @@ class LookAhead(QObject):
             )
 
     def close(self) -> None:
-        """End the thread; later work is ignored."""
+        """End the thread, or leave it alone with what it encodes; later work is ignored."""
         self._closed = True
         if self._queue is not None:
-            self._queue.close()
+            self._queue.close(CLOSING_S)
             self._queue = None
 
     def _started(self) -> TaskQueue:

@@ -18,6 +18,9 @@ from PySide6.QtCore import QObject, Qt, Signal, Slot
 
 log = logging.getLogger(__name__)
 
+CLOSING_S = 0.3
+"""How long somebody who closes the window may wait for a model that works, seconds."""
+
 Failed = Callable[[Exception], None]
 
 
@@ -63,6 +66,7 @@ class TaskQueue(QObject):
     busy_changed = Signal(bool)
     _busy_seen = Signal(bool)
     _delivered = Signal(object)
+    _told = Signal(object)
 
     def __init__(self, name: str, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -75,6 +79,7 @@ class TaskQueue(QObject):
         self._state = threading.Condition()
         self._delivered.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
         self._busy_seen.connect(self.busy_changed, Qt.ConnectionType.QueuedConnection)
+        self._told.connect(self._hear, Qt.ConnectionType.QueuedConnection)
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -105,6 +110,12 @@ class TaskQueue(QObject):
             self._streams[slot] = _Stream(slot, start, step, done, failed)
             self._state.notify()
 
+    def tell(self, call: Callable[[], None]) -> None:
+        """From work that runs: have something called on the caller's thread, before the result."""
+        with self._state:
+            if not self._closing:
+                self._told.emit(call)
+
     def cancel(self, slot: str) -> None:
         """Forget the work of a slot; what runs now ends, but from now on nobody hears of it."""
         with self._state:
@@ -117,14 +128,19 @@ class TaskQueue(QObject):
             if job is not None and job.slot == slot:
                 job.is_cancelled = True
 
-    def close(self) -> None:
-        """Drop what waits, let what runs end, and wait for the thread."""
+    def close(self, patience: float | None = None) -> None:
+        """Drop what waits and end the thread.
+
+        Args:
+            patience: seconds to wait for what runs now; if it takes longer, it goes on alone and
+                nobody hears of it. None: it is waited for.
+        """
         with self._state:
             self._closing = True
             self._tasks.clear()
             self._streams.clear()
             self._state.notify()
-        self._thread.join()
+        self._thread.join(patience)
 
     def _next(self) -> _Task | _Stream | None:
         with self._state:
@@ -157,8 +173,10 @@ class TaskQueue(QObject):
                 call = partial(job.failed, error)
             with self._state:
                 self._running = None
+                if self._closing:
+                    return  # who would be told may be gone
                 self._undelivered.append(job)
-            self._delivered.emit(_Report(job, call))
+                self._delivered.emit(_Report(job, call))
 
     def _advance(self, job: _Task | _Stream) -> Callable[[], None]:
         if isinstance(job, _Task):
@@ -175,6 +193,11 @@ class TaskQueue(QObject):
         with self._state:
             if self._streams.get(job.slot) is job:
                 del self._streams[job.slot]
+
+    @Slot(object)
+    def _hear(self, call: Callable[[], None]) -> None:
+        if not self._closing:
+            call()
 
     @Slot(object)
     def _deliver(self, report: _Report) -> None:

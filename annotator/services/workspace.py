@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QCoreApplication, QObject, Signal
+from PySide6.QtCore import QCoreApplication, QEventLoop, QObject, Signal
 
 from annotator.core.annotation import Annotation, ImageRecord, ImageState, Origin, Source
 from annotator.core.errors import UserError
@@ -22,7 +22,7 @@ from annotator.services.embeddings import ImageFile
 from annotator.services.folder_scan import FolderScan
 from annotator.services.image_loader import ImageLoader
 from annotator.services.settings import Settings, SettingsStore
-from annotator.services.task_queue import TaskQueue
+from annotator.services.task_queue import CLOSING_S, TaskQueue
 from models.api import Box, MaskCandidate, ModelError, Prompt, Suggestion
 from models.registry import DEFAULT_SEGMENTER
 
@@ -223,10 +223,10 @@ class Workspace(Editing):
     def _wait_for_finishing(self) -> None:
         # The mask of an object accepted a moment ago is still being made: it belongs to the user.
         while self.assistant.pending:
-            QCoreApplication.processEvents()
+            QCoreApplication.processEvents(QEventLoop.ProcessEventsFlag.WaitForMoreEvents)
 
     def close(self) -> None:
-        """Close the project and end all threads.
+        """Close the project and end all threads; an encoder at work is not waited for.
 
         Raises:
             UserError: the disk does not take the last edits; the message says where they are.
@@ -236,13 +236,13 @@ class Workspace(Editing):
         finally:
             self._scan.stop()
             self._loader.close()
-            self._models.close()
             self.assistant.close()
 
     def _add_images(self, keys: list[str]) -> None:
         if self._document is None:
             return
         self._document.add_images(keys)
+            self._models.close(CLOSING_S)
         if self._key is None and keys:
             self.show(keys[0])
 

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QLabel, QStatusBar, QWidget
 
 if TYPE_CHECKING:
     from annotator.core.images import LoadedImage
+    from annotator.services.assistant import Loading
     from annotator.services.document import SaveState
     from annotator.services.workspace import Workspace
     from models.api import SegmenterSpec
@@ -35,6 +36,7 @@ class StatusBar(QStatusBar):
         self._saved = self._field("State of saving", 16)
         workspace.noticed.connect(lambda text: self.showMessage(text, NOTICE_MS))
         workspace.working_changed.connect(self._show_working)
+        workspace.assistant.loading_changed.connect(self._show_loading)
         workspace.image_shown.connect(lambda _: self._size.setText("Loading…"))
         workspace.image_ready.connect(self._show_size)
         workspace.image_failed.connect(lambda *_: self._size.setText("Unreadable"))
@@ -97,6 +99,13 @@ class StatusBar(QStatusBar):
 
     def _show_working(self, working: bool) -> None:
         self._working.setText("● Segmenting…" if working else "")
+
+    def _show_loading(self, loading: Loading | None) -> None:
+        if loading is None:
+            self._show_working(self._workspace.working)
+        else:
+            doing = "Preparing" if loading.first else "Loading"
+            self._working.setText(f"● {doing} {loading.title}…")
 
     def _show_size(self, image: LoadedImage) -> None:
         depth = "" if image.bit_depth == 8 else f", {image.bit_depth} bit"

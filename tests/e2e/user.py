@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QLabel
 from pytestqt.qtbot import QtBot
 
 from annotator import app
@@ -84,6 +84,10 @@ class User(Player):
         self.presses(Qt.Key.Key_L)
         self.types(name)
         self.presses(Qt.Key.Key_Return)
+
+    def status(self) -> list[str]:
+        """What the status bar says."""
+        return [label.text() for label in self.window.status.findChildren(QLabel)]
 
     def waits_for_objects(self, count: int) -> None:
         self.waits_for(lambda: len(self.workspace.annotations) == count)

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,15 +17,16 @@ from pytestqt.qtbot import QtBot
 
 from annotator.core import images, raster
 from annotator.core.errors import UserError
-from annotator.services.assistant import Answer, Assistant, Finished, Picture
+from annotator.services.assistant import Answer, Assistant, Finished, Loading, Picture
 from annotator.services.embeddings import Embeddings, ImageFile
 from annotator.services.settings import SettingsStore
 from annotator.services.task_queue import TaskQueue
 from annotator.services.workspace import Workspace
-from models import embedding_cache
+from models import embedding_cache, exporting
 from models.api import Box, MaskCandidate, Point, Prompt
 from models.crops import CropCandidate
 from models.embedding_cache import default_folder
+from tests.models import slow_export
 from tests.models.toy_segmenter import ToyModel, register
 
 CLICK = Prompt((Point(30.5, 25.5),))
@@ -193,6 +195,38 @@ def test_a_new_question_needs_no_descriptions_of_earlier_answers(
         )
         stop()
         drain(qtbot, desk.queue)
+
+
+def test_preparing_a_model_is_announced_and_stopped_by_choosing_another(
+    qtbot: QtBot,
+    desks: Callable[..., Desk],
+    picture: Picture,
+    toy: ToyModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun = slow_export.install(tmp_path, monkeypatch)
+    toy.spec = replace(
+        toy.spec,
+        load=lambda: exporting.export_once("x", tmp_path, slow_export.PROGRAM, [], "x"),
+    )
+    register(monkeypatch, toy)
+    assistant = desks().assistant
+    told: list[object] = []
+    assistant.loading_changed.connect(told.append)
+    assistant.failed.connect(lambda _: pytest.fail("failed"))
+    assistant.ask(picture, CLICK)
+    qtbot.waitUntil(begun.exists, timeout=PATIENCE)
+    assistant.use("basic")
+    answer = ask(qtbot, assistant, picture)
+    assert answer.candidates
+    assert told == [
+        Loading("Toy"),
+        Loading("Toy", first=True),
+        None,
+        Loading("Basic (no weights)"),
+        None,
+    ]
 
 
 def test_only_the_newest_question_is_answered(

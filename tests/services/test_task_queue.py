@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from PySide6.QtCore import QCoreApplication
 from pytestqt.qtbot import QtBot
 
 from annotator.services.task_queue import TaskQueue
@@ -32,6 +34,37 @@ def test_the_answer_comes_back_on_the_callers_thread(qtbot: QtBot, queue: TaskQu
     worker, caller = answers[0]
     assert worker is not here
     assert caller is here
+
+
+def test_running_work_says_something_before_its_result(qtbot: QtBot, queue: TaskQueue) -> None:
+    here, heard = threading.current_thread(), []
+
+    def work() -> str:
+        queue.tell(lambda: heard.append(threading.current_thread()))
+        return "result"
+
+    queue.submit("a", work, heard.append, never)
+    qtbot.waitUntil(lambda: len(heard) == 2)
+    assert heard == [here, "result"]
+
+
+def test_closing_leaves_alone_what_takes_too_long(qtbot: QtBot) -> None:
+    queue, gate, started = TaskQueue("test"), threading.Event(), threading.Event()
+
+    def blocking() -> None:
+        started.set()
+        gate.wait(5)
+        queue.tell(lambda: pytest.fail("told"))
+
+    queue.submit("a", blocking, lambda _: pytest.fail("delivered"), never)
+    assert started.wait(5)
+    begin = time.monotonic()
+    queue.close(patience=0.01)
+    assert time.monotonic() - begin < 2
+    assert not gate.is_set()
+    gate.set()
+    queue.close()
+    QCoreApplication.processEvents()
 
 
 def test_the_newest_request_of_a_slot_wins(qtbot: QtBot, queue: TaskQueue) -> None:
