@@ -109,12 +109,12 @@ class Workspace(Editing):
         self.assistant.sharpened.connect(self._sharpen)
         self.assistant.failed.connect(self._fail_question)
         self.selection_changed.connect(lambda _: self._suggest())
+        self.project_opened.connect(self.proposals.follow_project)
+        self.project_closing.connect(self.proposals.stop)
         self._settings.changed.connect(self._follow_settings)
         self._follow_settings(self._settings.settings)
 
     def _make_loader(self) -> ImageLoader:
-        self.project_opened.connect(self.proposals.follow_project)
-        self.project_closing.connect(self.proposals.stop)
         loader = ImageLoader(parent=self)
         loader.loaded.connect(self._show_pixels)
         loader.failed.connect(self._fail_image)
@@ -310,17 +310,17 @@ class Workspace(Editing):
         """Mark the current image as finished or not."""
         if self._document is not None and self._key is not None:
             self._document.set_reviewed(self._key, reviewed)
-
-    def reload(self) -> None:
-        """Read the current image from disk again."""
-        if self._document is not None and self._key is not None:
-            self._loader.forget(self._key)
             waiting = self._document.record(self._key).proposals
             if reviewed and waiting:
                 noun = "proposal is" if waiting == 1 else "proposals are"
                 self.noticed.emit(
                     f"Reviewed. {waiting} {noun} still undecided and will not be in the COCO file."
                 )
+
+    def reload(self) -> None:
+        """Read the current image from disk again."""
+        if self._document is not None and self._key is not None:
+            self._loader.forget(self._key)
             self._loader.request(self._key, self._document.path(self._key))
             self._expect()
             self._prefetch()
@@ -626,6 +626,8 @@ class Workspace(Editing):
         unnamed = bool(self._draft.prompt) or any(a.category_id is None for a in chosen)
         if unnamed and not self._document.categories():
             self.name_wanted.emit()
+        elif chosen:
+            self.proposals.decide_selected(accept=True, category_id=self._active)
         else:
             self.accept()
 
@@ -645,8 +647,6 @@ class Workspace(Editing):
         elif len(self._selection) == 1:
             (without,) = self._selection
             places = (ids == without).nonzero()[0]
-        elif chosen:
-            self.proposals.decide_selected(accept=True, category_id=self._active)
             query = vectors[places[-1]] if places.size else None
         return rank(self._document.categories(), ids, categories, vectors, query, without)
 
