@@ -283,13 +283,13 @@ class MainWindow(QMainWindow):
         workspace.image_shown.connect(self._show_title)
         workspace.reported.connect(self.messages.show_error)
         workspace.name_wanted.connect(self._ask_name)
+        workspace.assistant.loading_changed.connect(self._show_loading)
         for signal in (
             workspace.image_ready,
             workspace.image_shown,
             workspace.selection_changed,
             workspace.draft_changed,
             workspace.candidates_changed,
-        workspace.assistant.loading_changed.connect(self._show_loading)
             workspace.tool_changed,
             workspace.clipboard_changed,
             workspace.suggestions_changed,
@@ -577,13 +577,6 @@ class MainWindow(QMainWindow):
         self._pages.setCurrentIndex(0)
         self._refresh()
 
-    def _show_title(self, key: str) -> None:
-        document = self.workspace.document
-        if document is not None:
-            self.setWindowTitle(f"{key} — {document.folder.name} — Annotator")
-
-    def _follow_settings(self, current: Settings) -> None:
-        from annotator.actions import apply_bindings
     def _show_loading(self, loading: Loading | None) -> None:
         if loading is None:
             self.messages.dismiss("preparing")
@@ -597,6 +590,13 @@ class MainWindow(QMainWindow):
             )
             banner.set_fade_after(PREPARING_MS)
 
+    def _show_title(self, key: str) -> None:
+        document = self.workspace.document
+        if document is not None:
+            self.setWindowTitle(f"{key} — {document.folder.name} — Annotator")
+
+    def _follow_settings(self, current: Settings) -> None:
+        from annotator.actions import apply_bindings
         from annotator.keymaps import bindings
 
         keys = bindings(current.keymap, current.key_overrides)

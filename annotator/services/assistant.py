@@ -73,8 +73,6 @@ class Finished:
     vector: NDArray[np.float32] | None
 
 
-class Assistant(QObject):
-    """Runs one segmenter on a `TaskQueue`, and another instance of it beforehand on neighbours.
 @dataclass(frozen=True, slots=True)
 class Loading:
     """A model is being loaded.
@@ -89,6 +87,8 @@ class Loading:
     first: bool = False
 
 
+class Assistant(QObject):
+    """Runs one segmenter on a `TaskQueue`, and another instance of it beforehand on neighbours.
 
     The segmenter and the describer are touched by the model thread only.
 
@@ -106,10 +106,10 @@ class Loading:
     """The embedding of this image is in memory: prompts are answered at once."""
     failed = Signal(object)
     """A `UserError`: the model could not be loaded or could not answer."""
-
-    resolution_changed = Signal(str)
     loading_changed = Signal(object)
     """`Loading` while the model is being loaded, else None."""
+
+    resolution_changed = Signal(str)
     """How much of the current image's detail the model sees: "whole image 1:3.9", "detail 1:1",
     or "" for a model that sees all there is."""
     sharpened = Signal()
@@ -130,9 +130,9 @@ class Loading:
         self._ahead = LookAhead(self._embeddings, self)
         self._neighbours: tuple[Path, ...] = ()
         self._commits = 0
+        self._closed = False
         self._picture: Picture | None = None
         self._visible: Box | None = None
-        self._closed = False
         self._crop: Crop | None = None
         self._wanted: Crop | None = None
         self._asked: tuple[Prompt, Crop | None] = (Prompt(), None)
@@ -156,10 +156,10 @@ class Loading:
         spec = segmenter_spec(model_id)
         if spec.id != self._model_id:
             self._model_id = spec.id
-            self._ahead.stop()
-            self._forget_crop()
             for slot in ("prepare", "ask", "preview", "looks"):
                 self._queue.cancel(slot)
+            self._ahead.stop()
+            self._forget_crop()
 
     @property
     def model(self) -> SegmenterSpec:
@@ -254,9 +254,9 @@ class Loading:
 
     def close(self) -> None:
         """End the thread that works beforehand."""
+        self._closed = True
         self._rest.stop()
         self._ahead.close()
-        self._closed = True
 
     def _look_around(self, picture: Picture) -> None:
         """The current image is prepared: now for what is visible of it, then its neighbours."""
@@ -403,6 +403,22 @@ class Loading:
             self._segmenter = self._loaded(segmenter_spec(model_id))
         return self._segmenter
 
+    def _loaded(self, spec: SegmenterSpec) -> Segmenter:
+        from models import exporting
+
+        def tell(loading: Loading | None) -> None:
+            self._queue.tell(lambda: self.loading_changed.emit(loading))
+
+        tell(Loading(spec.title))
+        try:
+            with exporting.watched(
+                lambda: tell(Loading(spec.title, first=True)),
+                lambda: self._closed or self._model_id != spec.id,
+            ):
+                return spec.load()
+        finally:
+            tell(None)
+
     def _load_describer(self) -> Describer:
         if self._describer is None:
             from models.describe import BasicDescriber
@@ -444,22 +460,6 @@ class Loading:
         self,
         picture: Picture,
         embedding: Embedding,
-    def _loaded(self, spec: SegmenterSpec) -> Segmenter:
-        from models import exporting
-
-        def tell(loading: Loading | None) -> None:
-            self._queue.tell(lambda: self.loading_changed.emit(loading))
-
-        tell(Loading(spec.title))
-        try:
-            with exporting.watched(
-                lambda: tell(Loading(spec.title, first=True)),
-                lambda: self._closed or self._model_id != spec.id,
-            ):
-                return spec.load()
-        finally:
-            tell(None)
-
         prompt: Prompt,
         model_id: str,
         crop: Crop | None,

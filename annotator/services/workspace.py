@@ -237,12 +237,12 @@ class Workspace(Editing):
             self._scan.stop()
             self._loader.close()
             self.assistant.close()
+            self._models.close(CLOSING_S)
 
     def _add_images(self, keys: list[str]) -> None:
         if self._document is None:
             return
         self._document.add_images(keys)
-            self._models.close(CLOSING_S)
         if self._key is None and keys:
             self.show(keys[0])
 
