@@ -20,6 +20,7 @@ CONDITIONS: Mapping[str, str] = {
     "suggestions": "there are suggested names",
     "selection": "objects are selected (never together with a prompt)",
     "objects": "the image has objects",
+    "proposing": "objects are being proposed (and there is neither prompt nor selection)",
     "clipboard": "objects were copied",
     "undo": "there is a step, or a point of the prompt, to take back",
     "redo": "there is a step to do again",
@@ -220,6 +221,21 @@ def _image() -> Iterable[Command]:
     )  # fmt: skip
 
 
+def _proposing() -> Iterable[Command]:
+    yield Command(
+        "image.propose", "Propose Everything in This Image", ("E",), "everything", "Image", True,
+        "image", hint="Look for all objects in the background; you decide which of them to keep",
+    )  # fmt: skip
+    yield Command(
+        "image.stop_proposing", "Stop Proposing", ("Esc",), "", "Image", enabled="proposing",
+        hint="End the search for objects; what was found so far is forgotten",
+    )  # fmt: skip
+    yield Command(
+        "image.propose_options", "Proposal Options…", (), "", "Image",
+        hint="How many points are asked, and which masks are good enough",
+    )  # fmt: skip
+
+
 def _view() -> Iterable[Command]:
     yield Command(
         "view.zoom_in", "Zoom In", ("Ctrl++", "Ctrl+=", "+"), "zoom-in", "View",
@@ -362,7 +378,7 @@ def _help() -> Iterable[Command]:
 
 
 COMMANDS: tuple[Command, ...] = (
-    *_file(), *_edit(), *_image(), *_view(), *_tools(), *_names(), *_help(),
+    *_file(), *_edit(), *_image(), *_proposing(), *_view(), *_tools(), *_names(), *_help(),
 )  # fmt: skip
 """Everything the user can do, in menu order."""
 

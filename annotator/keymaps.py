@@ -59,8 +59,13 @@ DIFFERENCES: Mapping[str, Bindings] = MappingProxyType(
 """Key map id to the commands whose keys are not the standard ones."""
 
 # Two commands may share a key when their conditions can never hold at once: with a prompt open
-# nothing is selected (see `Workspace.set_draft`), so Backspace takes back a point or deletes.
-_PROMPT_CONDITIONS = frozenset({"prompt", "candidate", "candidates"})
+# nothing is selected (see `Workspace.set_draft`), so Backspace takes back a point or deletes. Of
+# these groups only one holds.
+_APART = (
+    frozenset({"prompt", "candidate", "candidates"}),
+    frozenset({"selection"}),
+    frozenset({"proposing"}),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +123,9 @@ def bindings(
 
 def can_share(one: Command, other: Command) -> bool:
     """Whether two commands are never enabled at the same time."""
-    pair = {one.enabled, other.enabled}
-    return "selection" in pair and bool(pair & _PROMPT_CONDITIONS)
+    groups = [place for place, group in enumerate(_APART) for row in (one, other)
+              if row.enabled in group]  # fmt: skip
+    return len(set(groups)) == 2
 
 
 def conflicts(keys_of: Bindings) -> tuple[Conflict, ...]:

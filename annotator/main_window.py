@@ -107,6 +107,7 @@ class MainWindow(QMainWindow):
     def _build_centre(self) -> None:
         from annotator.ui.canvas import Canvas
         from annotator.ui.message_bar import MessageBar
+        from annotator.ui.proposing import ProposingField
         from annotator.ui.status_bar import StatusBar
         from annotator.ui.welcome import WelcomePage
 
@@ -115,6 +116,8 @@ class MainWindow(QMainWindow):
         self.welcome = WelcomePage()
         self.status = StatusBar(self.workspace)
         self.setStatusBar(self.status)
+        proposing = ProposingField(self.workspace.everything, self.messages)
+        self.status.insertPermanentWidget(0, proposing)
         work = QWidget()
         column = QVBoxLayout(work)
         column.setContentsMargins(0, 0, 0, 0)
@@ -228,6 +231,9 @@ class MainWindow(QMainWindow):
             "image.filter": self._focus_filter,
             "image.mark_reviewed": self._toggle_reviewed,
             "image.reload": workspace.reload,
+            "image.propose": workspace.propose_everything,
+            "image.stop_proposing": workspace.everything.stop,
+            "image.propose_options": partial(self._show_settings, "Proposals"),
             "view.zoom_in": canvas.zoom_in,
             "view.zoom_out": canvas.zoom_out,
             "view.fit": canvas.fit,
@@ -293,6 +299,7 @@ class MainWindow(QMainWindow):
             workspace.tool_changed,
             workspace.clipboard_changed,
             workspace.suggestions_changed,
+            workspace.everything.running_changed,
             self.canvas.shape_changed,
         ):
             signal.connect(self._refresh)
@@ -413,10 +420,10 @@ class MainWindow(QMainWindow):
             folder = self.workspace.document.coco_path.parent
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
 
-    def _show_settings(self) -> None:
+    def _show_settings(self, page: str = "") -> None:
         from annotator.ui.settings_dialog import SettingsDialog
 
-        SettingsDialog.open_over(self.settings, self)
+        SettingsDialog.open_over(self.settings, self, page)
 
     def _show_shortcuts(self) -> None:
         from annotator.ui.shortcut_sheet import ShortcutSheet
@@ -616,6 +623,7 @@ class MainWindow(QMainWindow):
         document, key = workspace.document, workspace.key
         busy_shape = self.canvas.drawing
         prompt = bool(workspace.draft) or busy_shape
+        idle = not prompt and not workspace.selection
         set_enabled(
             actions,
             {
@@ -627,6 +635,7 @@ class MainWindow(QMainWindow):
                 "suggestions": bool(self.label_panel.suggestion_at(1)),
                 "selection": bool(workspace.selection) and not prompt,
                 "objects": bool(workspace.annotations),
+                "proposing": idle and workspace.everything.key is not None,
                 "clipboard": workspace.can_paste,
                 "undo": prompt or bool(document and key and document.undo_text(key)),
                 "redo": bool(document and key and document.redo_text(key)),

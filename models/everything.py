@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Cells = NDArray[np.bool_]
 
-STEP_S = 0.1
+STEP_S = 0.03
 """How long a step should take; only a single slow prompt takes longer, seconds."""
 MOST_PROMPTS = 32
 """Prompts in one step at most."""
@@ -44,6 +44,8 @@ class Options:
             one with the higher `Proposal.rank` stays.
         min_area: image pixels.
         max_share: of the image; larger masks are background.
+        max_cut: sides of its grid that a mask may touch inside the image; one that touches more
+            is taken for a piece of something larger.
         all_candidates: take all candidates of a point; else only the first one.
 
     Raises:
@@ -57,6 +59,7 @@ class Options:
     max_overlap: float = 0.6
     min_area: float = 64.0
     max_share: float = 0.9
+    max_cut: int = 1
     all_candidates: bool = True
 
     def __post_init__(self) -> None:
@@ -192,11 +195,13 @@ class Footprint:
         cells: (h, w) bool.
         box: what they cover, image pixels.
         area: image pixels.
+        cut: sides of its grid that the mask touches while the image goes on beyond them.
     """
 
     cells: Cells
     box: Box
     area: float
+    cut: int = 0
 
     @property
     def cell(self) -> tuple[float, float]:
@@ -231,7 +236,20 @@ def footprint(candidate: MaskCandidate, width: int, height: int) -> Footprint | 
     cells = cells[top:bottom, left:right].copy()
     x0, y0 = extent.x0 + wide * (int(x[0]) + left), extent.y0 + high * (int(y[0]) + top)
     box = Box(x0, y0, x0 + wide * (right - left), y0 + high * (bottom - top))
-    return Footprint(cells, box, float(np.count_nonzero(cells)) * wide * high)
+    cut = _cut_sides(box, extent, (wide, high), width, height)
+    return Footprint(cells, box, float(np.count_nonzero(cells)) * wide * high, cut)
+
+
+def _cut_sides(box: Box, extent: Box, cell: tuple[float, float], width: int, height: int) -> int:
+    """Sides of a grid that a mask touches, but for the outermost row, inside the image."""
+    near_x, near_y = 1.5 * cell[0], 1.5 * cell[1]
+    sides = (
+        extent.x0 >= 1 and box.x0 - extent.x0 < near_x,
+        extent.y0 >= 1 and box.y0 - extent.y0 < near_y,
+        extent.x1 <= width - 1 and extent.x1 - box.x1 < near_x,
+        extent.y1 <= height - 1 and extent.y1 - box.y1 < near_y,
+    )
+    return sum(sides)
 
 
 def _inside(start: float, cell: float, count: int, size: int) -> Cells:
@@ -282,7 +300,7 @@ class _Search:
         if stable < self._min_stability:
             return
         place = footprint(candidate, *self._size)
-        if place is None or not self._fits(place.area):
+        if place is None or not self._fits(place):
             return
         same = [entry for entry in self._kept if self._is_same(place, entry[1])]
         found = Proposal(candidate, prompt, stable, place.box, place.area)
@@ -299,9 +317,11 @@ class _Search:
         found.sort(key=lambda one: one.rank, reverse=True)
         return tuple(found)
 
-    def _fits(self, area: float) -> bool:
+    def _fits(self, place: Footprint) -> bool:
         width, height = self._size
-        return self._options.min_area <= area <= self._options.max_share * width * height
+        options = self._options
+        largest = options.max_share * width * height
+        return options.min_area <= place.area <= largest and place.cut <= options.max_cut
 
     def _is_same(self, one: Footprint, other: Footprint) -> bool:
         most, limit = max(one.area, other.area), self._options.max_overlap

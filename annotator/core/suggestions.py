@@ -42,6 +42,11 @@ RECENT_SHARE = 0.54
 """Share of recent uses against all uses in the ranking by use."""
 UNUSED_SCORE = 0.02
 """The most a name gets that nobody has used yet."""
+SURE_SCORE = 0.6
+"""A name with this score is given without asking, if the object also looks the part. On training
+data 1 of 100 proposals got a name so; of those that were objects, 4 of 5 were right."""
+SURE_COSINE = 0.9
+"""How similar the closest object of that name has to be."""
 
 
 def rank(
@@ -83,6 +88,26 @@ def rank(
     room = 1.0 - UNUSED_SCORE
     scaled = tuple(Suggestion(s.name, s.score * room) for s in used) if rest else used
     return (*scaled, *rest)[:limit]
+
+
+def sure(
+    categories: Sequence[Category],
+    category_ids: NDArray[np.int64],
+    vectors: NDArray[np.float32],
+    query: NDArray[np.float32] | None,
+) -> Category | None:
+    """The class of an object nobody has asked about, or None where there is any doubt.
+
+    Its name is far ahead of the others, and one of its objects looks nearly the same; see `rank`
+    for the arguments.
+    """
+    best = rank(categories, category_ids, category_ids, vectors, query, limit=1)
+    similarity = _cosine(vectors, query)
+    if not best or best[0].score < SURE_SCORE or similarity is None:
+        return None
+    category = next(one for one in categories if one.name == best[0].name)
+    closest = similarity[category_ids == category.id].max(initial=-np.inf)
+    return category if closest >= SURE_COSINE else None
 
 
 def blend(rankings: Sequence[Ranking], weights: Sequence[float]) -> Ranking:

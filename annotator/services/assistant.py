@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from PySide6.QtCore import QObject, QTimer, Signal, SignalInstance
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from annotator.core.mask import Mask
     from models.api import SegmenterSpec
     from models.crops import Crop
+
+T = TypeVar("T")
 
 LOOK_MS = 150
 """How long the view has to rest before the visible part is encoded by itself, milliseconds."""
@@ -395,6 +397,45 @@ class Assistant(QObject):
             done,
             self._fail,
         )
+
+    def work_through(
+        self,
+        slot: str,
+        picture: Picture,
+        work: Callable[[Segmenter, Embedding], Iterator[T]],
+        step: Callable[[T], None],
+        done: Callable[[], None],
+        failed: Callable[[UserError], None],
+    ) -> None:
+        """Advance an iterator on the model thread whenever nothing else waits there.
+
+        Questions wait for at most one of its steps. What is under way for the slot is stopped.
+
+        Args:
+            slot: names it.
+            picture: what the embedding is of.
+            work: makes the iterator, on the model thread.
+            step: called with every item.
+            done: called after the last one.
+            failed: called with the reason why there are no more items.
+        """
+        model_id = self._model_id
+
+        def start() -> Iterator[T]:
+            embedding = self._embedding(picture, model_id)
+            if embedding is None:
+                raise _not_read()
+            return work(self._load(model_id), embedding)
+
+        def fail(error: Exception) -> None:
+            failed(_explained(error))
+            _raise_if_bug(error)
+
+        self._queue.stream(slot, start, step, done, fail)
+
+    def stop_work(self, slot: str) -> None:
+        """Stop the iterator of a slot; nobody hears of it any more."""
+        self._queue.cancel(slot)
 
     # The rest runs on the model thread.
 

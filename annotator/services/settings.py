@@ -38,6 +38,11 @@ class Settings:
         wheel: "zoom": the wheel zooms; "scroll": it scrolls and Ctrl+wheel zooms (labelme).
         model: id of the segmenter, "" for the default one.
         segmentation: "polygons" where they are exact and RLE elsewhere, or "rle" everywhere.
+        propose_side: everything mode asks this many points along each side, 2 to 64.
+        propose_score: least score of a proposal, 0 to 1; below 0: as suits the model.
+        propose_stability: likewise its least stability.
+        propose_overlap: masks that overlap more are one object, 0 to 1.
+        propose_area: the smallest proposal, pixels.
         geometry: `QWidget.saveGeometry` of the main window.
         window_state: `QMainWindow.saveState`.
         hints_shown: ids of first-time hints the user has seen.
@@ -55,6 +60,11 @@ class Settings:
     wheel: str = "zoom"
     model: str = ""
     segmentation: str = "polygons"
+    propose_side: int = 16
+    propose_score: float = -1.0
+    propose_stability: float = -1.0
+    propose_overlap: float = 0.6
+    propose_area: int = 64
     geometry: bytes = field(default=b"", repr=False)
     window_state: bytes = field(default=b"", repr=False)
     hints_shown: frozenset[str] = frozenset()
@@ -196,12 +206,17 @@ def _truth(text: str) -> bool | None:
     return {"true": True, "false": False}.get(text.strip().lower())
 
 
-def _opacity(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if 0.05 <= value <= 1.0 else None
+def _number(kind: type[float], least: float, most: float) -> Callable[[str], float | None]:
+    """A parser of numbers of one kind between two limits."""
+
+    def parse(text: str) -> float | None:
+        try:
+            value = kind(text)
+        except ValueError:
+            return None
+        return value if least <= value <= most else None
+
+    return parse
 
 
 def _bytes(text: str) -> bytes | None:
@@ -255,8 +270,13 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "crosshair": _truth,
     "pixel_grid": _truth,
     "hover_preview": _truth,
-    "mask_opacity": _opacity,
+    "mask_opacity": _number(float, 0.05, 1.0),
     "model": str,
+    "propose_side": _number(int, 2, 64),
+    "propose_score": _number(float, -1.0, 1.0),
+    "propose_stability": _number(float, -1.0, 1.0),
+    "propose_overlap": _number(float, 0.0, 1.0),
+    "propose_area": _number(int, 0, 1_000_000),
     "geometry": _bytes,
     "window_state": _bytes,
     "hints_shown": _names,

@@ -19,6 +19,7 @@ from annotator.services.assistant import Answer, Assistant, Finished, Picture
 from annotator.services.document import Document
 from annotator.services.editing import Editing
 from annotator.services.embeddings import ImageFile
+from annotator.services.everything import Everything, options_of
 from annotator.services.folder_scan import FolderScan
 from annotator.services.image_loader import ImageLoader
 from annotator.services.settings import Settings, SettingsStore
@@ -80,6 +81,7 @@ class Workspace(Editing):
         self._settings = settings
         self._models = TaskQueue("models", self)
         self.assistant = Assistant(self._models, self)
+        self.everything = Everything(self.assistant, self)
         self._loader = self._make_loader()
         self._scan = FolderScan(self)
         self._travel = 1
@@ -108,6 +110,8 @@ class Workspace(Editing):
         self.assistant.prepared.connect(self._take_prepared)
         self.assistant.sharpened.connect(self._sharpen)
         self.assistant.failed.connect(self._fail_question)
+        self.everything.failed.connect(self.reported)
+        self.everything.finished.connect(self._tell_proposed)
         self.selection_changed.connect(lambda _: self._suggest())
         self.project_opened.connect(self.proposals.follow_project)
         self.project_closing.connect(self.proposals.stop)
@@ -204,6 +208,7 @@ class Workspace(Editing):
             return
         self.project_closing.emit()
         self._scan.stop()
+        self.everything.stop()
         self.leave_image()
         self._wait_for_finishing()
         self.assistant.leave()
@@ -580,6 +585,20 @@ class Workspace(Editing):
         if self._selection == {annotation.id}:
             self._suggest()
 
+    def propose_everything(self) -> None:
+        """Look for all objects of the current image, while the user goes on.
+
+        Raises:
+            UserError: the image is not there yet, or another one is being searched.
+        """
+        picture = self._picture()
+        if self._document is None or picture is None:
+            raise UserError("The image is still being read.", "Try again in a moment.")
+        self.everything.start(self._document, picture, options_of(self._settings.settings))
+
+    def _tell_proposed(self, key: str, text: str) -> None:
+        self.noticed.emit(text if key == self._key else f"{key}: {text}")
+
     # --- Classes and names ---
 
     @property
@@ -717,6 +736,7 @@ class Workspace(Editing):
             self.assistant.use(DEFAULT_SEGMENTER)
             self.reported.emit(UserError(str(error), "The default model is used instead."))
         if self.assistant.model.id != before:
+            self.everything.stop()
             self.model_changed.emit(self.assistant.model)
             if (picture := self._picture()) is not None:
                 self.assistant.prepare(picture)

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import (
     QCheckBox,
     QDialog,
     QDialogButtonBox,
+    QFormLayout,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -20,6 +21,7 @@ from PySide6.QtWidgets import (
     QPushButton,
     QRadioButton,
     QSlider,
+    QSpinBox,
     QStackedWidget,
     QStyledItemDelegate,
     QStyleOptionViewItem,
@@ -62,6 +64,7 @@ class SettingsDialog(QDialog):
             ("Keyboard", "keyboard", _Keyboard(store, self)),
             ("Canvas", "image", _Canvas(store, self)),
             ("Model", "model", self._model),
+            ("Proposals", "everything", _Proposals(store, self)),
             ("Saving", "save", _Saving(store, self)),
         ):
             self.pages.addItem(QListWidgetItem(icon(drawing), title))
@@ -295,6 +298,61 @@ class _Model(_Page):
         for model_id, text in self._devices.items():
             self._list.show_device(model_id, text)
         self.column.addWidget(self._list, 1)
+
+
+class _Proposals(_Page):
+    def __init__(self, store: SettingsStore, parent: QWidget) -> None:
+        super().__init__(store, parent)
+        self.heading(
+            "Propose everything in an image",
+            "The model is asked about a grid of points. Twice as many along each side find smaller "
+            "objects and take four times as long; you can go on working meanwhile.",
+        )
+        self._form = QFormLayout()
+        self.column.addLayout(self._form)
+        self._spin("propose_side", "&Points along each side:", 2, 64)
+        self.heading("Which masks are proposed")
+        self._form = QFormLayout()
+        self.column.addLayout(self._form)
+        self._percent("propose_score", "Least &confidence:", "How good the model thinks a mask is.")
+        self._percent(
+            "propose_stability",
+            "Least &stability:",
+            "How little a mask changes when the model is a little more or less strict.",
+        )
+        self._percent(
+            "propose_overlap",
+            "Same object from an &overlap of:",
+            "Of masks that overlap more only the best is proposed, and none where you have an "
+            "object already.",
+            automatic=False,
+        )
+        self._spin("propose_area", "S&mallest object:", 0, 1_000_000, " px²")
+        self.column.addStretch(1)
+
+    def _spin(
+        self, name: str, title: str, least: int, most: int, suffix: str = "", factor: int = 1
+    ) -> QSpinBox:
+        """A row with a whole number; the setting is the number divided by `factor`."""
+        box = QSpinBox(self)
+        box.setObjectName(name)
+        box.setRange(least, most)
+        box.setSuffix(suffix)
+        box.setMinimumWidth(11 * self.fontMetrics().height())
+        box.setKeyboardTracking(False)
+        self._form.addRow(title, box)
+        box.valueChanged.connect(
+            lambda value: self.change(name, value / factor if factor > 1 else value)
+        )
+        self.follow(lambda settings: box.setValue(round(getattr(settings, name) * factor)))
+        return box
+
+    def _percent(self, name: str, title: str, explanation: str, *, automatic: bool = True) -> None:
+        box = self._spin(name, title, -1 if automatic else 0, 100, " %", 100)
+        if automatic:
+            box.setSpecialValueText("As suits the model")
+        box.setToolTip(explanation)
+        box.setAccessibleDescription(explanation)
 
 
 class _Saving(_Page):

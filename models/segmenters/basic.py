@@ -19,7 +19,7 @@ SPEC = SegmenterSpec(
     licence="Apache-2.0",
     load=_load,
     cache_on_disk=False,
-    # Its logits are soft; chosen on 24 images of training data for about 60 proposals an image.
+    # Its logits are soft; chosen on 24 images of training data for about 40 proposals an image.
     least_score=0.5,
     least_stability=0.55,
 )

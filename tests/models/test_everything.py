@@ -139,10 +139,10 @@ def test_batches_give_the_same_as_one_by_one() -> None:
     assert not isinstance(toy(), BatchSegmenter)
     assert places(propose(batched, image, LOOSE)) == places(propose(toy(), image, LOOSE))
     assert sum(batched.batches) == 256
-    assert max(batched.batches) > 4
+    assert max(batched.batches) > 1
 
 
-@pytest.mark.parametrize(("prompt_s", "most"), [(0.5, 1), (0.02, 5), (0.0001, 32)])
+@pytest.mark.parametrize(("prompt_s", "most"), [(0.5, 1), (0.006, 5), (0.0001, 32)])
 def test_a_step_takes_as_many_prompts_as_fit_into_its_time(
     monkeypatch: pytest.MonkeyPatch, prompt_s: float, most: int
 ) -> None:
@@ -162,7 +162,7 @@ def test_a_step_takes_as_many_prompts_as_fit_into_its_time(
         began = now
         assert step.total == 256
     assert max(model.batches) == most
-    assert max(walked) <= max(0.11, prompt_s)
+    assert max(walked) <= max(everything.STEP_S + 1e-6, prompt_s)
 
 
 def test_the_grid_is_complete_and_spread_from_the_beginning() -> None:
@@ -246,6 +246,27 @@ def test_masks_of_a_crop_and_of_the_whole_image_are_compared_where_they_lie() ->
     fine = rectangle(box, Box(10, 20, 80, 70), (200, 300), score=0.9)
     elsewhere = rectangle(Box(30, 60, 70, 80), Box(20, 50, 90, 100), (200, 300), score=0.7)
     assert found_by(coarse, fine, elsewhere) == [0.9, 0.7]
+
+
+@pytest.mark.parametrize(
+    ("box", "sides"),
+    [
+        (Box(30, 30, 50, 50), 0),
+        (Box(20, 30, 50, 50), 1),
+        (Box(20, 20, 50, 50), 2),
+        (Box(30, 20, 50, 80), 2),
+        (Box(20, 20, 80, 80), 4),
+    ],
+)
+def test_pieces_of_something_larger_are_left_out(box: Box, sides: int) -> None:
+    window = rectangle(box, Box(20, 20, 80, 80), (60, 60))
+    place = footprint(window, 100, 100)
+    assert place is not None
+    assert place.cut == sides
+    assert bool(found_by(window)) == (sides <= 1)
+    whole = footprint(rectangle(box, Box(20, 20, 80, 80), (60, 60)), 80, 80)
+    assert whole is not None, "the image ends where the grid ends"
+    assert whole.cut == (box.x0 == 20) + (box.y0 == 20)
 
 
 def test_cells_beyond_the_image_do_not_count() -> None:

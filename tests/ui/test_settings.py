@@ -22,6 +22,11 @@ FULL = Settings(
     wheel="scroll",
     model="edgesam",
     segmentation="rle",
+    propose_side=24,
+    propose_score=0.25,
+    propose_stability=0.0,
+    propose_overlap=0.5,
+    propose_area=9,
     geometry=bytes(range(256)),
     window_state=b"\x00\xff",
     hints_shown=frozenset({"first-click", "tab"}),
@@ -71,7 +76,16 @@ def test_changes_are_announced_once_and_only_when_they_are_changes(tmp_path, qtb
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("theme", "pink"), ("mask_opacity", 2.0), ("mask_opacity", float("nan")), ("wheel", "")],
+    [
+        ("theme", "pink"),
+        ("mask_opacity", 2.0),
+        ("mask_opacity", float("nan")),
+        ("wheel", ""),
+        ("propose_side", 1),
+        ("propose_side", 2.5),
+        ("propose_score", -2.0),
+        ("propose_area", -1),
+    ],
 )
 def test_an_impossible_value_is_refused_and_changes_nothing(tmp_path, qapp, name, value):
     first = store(tmp_path)
