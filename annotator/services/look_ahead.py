@@ -74,7 +74,7 @@ class LookAhead(QObject):
         """End the thread, or leave it alone with what it encodes; later work is ignored."""
         self._closed = True
         if self._queue is not None:
-            self._queue.close(CLOSING_S)
+            self._queue.close(patience=CLOSING_S)
             self._queue = None
 
     def _started(self) -> TaskQueue:

@@ -128,7 +128,7 @@ class TaskQueue(QObject):
             if job is not None and job.slot == slot:
                 job.is_cancelled = True
 
-    def close(self, patience: float | None = None) -> None:
+    def close(self, *, patience: float | None = None) -> None:
         """Drop what waits and end the thread.
 
         Args:

@@ -242,7 +242,7 @@ class Workspace(Editing):
             self._scan.stop()
             self._loader.close()
             self.assistant.close()
-            self._models.close(CLOSING_S)
+            self._models.close(patience=CLOSING_S)
 
     def _add_images(self, keys: list[str]) -> None:
         if self._document is None:
