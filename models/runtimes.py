@@ -7,6 +7,7 @@ exact. What does not start is left out, and the reason is kept for people.
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -189,6 +190,56 @@ class Network:
     def _leave_out(self, runtime: Runtime, error: Exception) -> None:
         self._runtimes.pop(0)
         self._notes.append(f"{runtime.title} failed: {first_line(error)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A runtime that was started.
+
+    Attributes:
+        title: what people read.
+        problem: why it does not work, "" when it does.
+    """
+
+    title: str
+    problem: str
+
+
+def survey() -> tuple[list[Tried], list[str]]:
+    """Start every runtime with a tiny graph, the fastest first.
+
+    Returns:
+        What came of it, and why there are not more.
+    """
+    runtimes, notes = choose("auto", lossy=True)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "tiny.onnx"
+        _write_tiny(path)
+        return [Tried(runtime.title, _problem(runtime, path)) for runtime in runtimes], notes
+
+
+def _problem(runtime: Runtime, path: Path) -> str:
+    import numpy as np
+
+    ones = np.ones((4, 4), np.float32)
+    try:
+        (found,) = runtime.open(path).run(None, {"x": ones})
+    except failures() as error:
+        return first_line(error)
+    return "" if np.allclose(found, 4) else "it computes wrong numbers"
+
+
+def _write_tiny(path: Path) -> None:
+    """The square of a matrix."""
+    from onnx import TensorProto, helper, save
+
+    shape = helper.make_tensor_value_info("x", TensorProto.FLOAT, [4, 4])
+    result = helper.make_tensor_value_info("y", TensorProto.FLOAT, [4, 4])
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "x"], ["y"])], "tiny", [shape], [result]
+    )
+    opset = helper.make_opsetid("", 17)
+    save(helper.make_model(graph, opset_imports=[opset], ir_version=8), path)
 
 
 def precise(fingerprint: str, precision: str) -> str:

@@ -336,3 +336,15 @@ def test_export_refuses_what_is_no_checkpoint(
     assert main(["models", "export", str(tmp_path / "text.pth"), str(tmp_path / "out")]) == 1
     assert "text.pth" in capsys.readouterr().err
     assert not list((tmp_path / "out").glob("*/*.onnx"))
+
+
+def test_devices_are_tried_and_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.run(["devices"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(line.endswith(": works, used") for line in lines) == 1
+    assert any(line.startswith("Processor, 32 bit (onnxruntime): works") for line in lines)
+    assert lines[-1].startswith("Models that need torch: ")
+    assert command.run(["devices", "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["used"] in [runtime["title"] for runtime in found["runtimes"]]
+    assert found["runtimes"][-1] == {"title": "Processor, 32 bit (onnxruntime)", "problem": None}

@@ -129,6 +129,14 @@ def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.set_defaults(act=_export)
 
 
+def _add_devices(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "devices", help="what models run on here, tried out: graphics processors, 16 or 32 bits"
+    )
+    _accept_json(parser)
+    parser.set_defaults(act=_devices)
+
+
 REGISTRARS: tuple[Registrar, ...] = (
     _add_list,
     _add_get,
@@ -136,6 +144,7 @@ REGISTRARS: tuple[Registrar, ...] = (
     _add_import,
     _add_remove,
     _add_export,
+    _add_devices,
 )
 """One per sub-command, in the order of the help."""
 
@@ -276,6 +285,26 @@ def _export(given: argparse.Namespace) -> int:
     graphs = from_checkpoint(given.checkpoint, given.folder)
     for name in FILES:
         sys.stdout.write(f"{graphs.decoder / name}\n")
+    return 0
+
+
+def _devices(given: argparse.Namespace) -> int:
+    from models.runtimes import survey
+    from models.sam_family.torch_runtime import best_device, device_text
+
+    tried, notes = survey()
+    used = next(one.title for one in tried if not one.problem)
+    torch = device_text(best_device())
+    if given.json:
+        runtimes = [{"title": one.title, "problem": one.problem or None} for one in tried]
+        _write_json([{"used": used, "runtimes": runtimes, "notes": notes, "torch": torch}])
+        return 0
+    for one in tried:
+        state = one.problem or ("works, used" if one.title == used else "works")
+        sys.stdout.write(f"{one.title}: {state}\n")
+    for note in notes:
+        sys.stdout.write(f"Not used: {note}\n")
+    sys.stdout.write(f"Models that need torch: {torch}\n")
     return 0
 
 
