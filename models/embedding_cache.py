@@ -33,11 +33,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.api import Embedding, Segmenter, Storage
+from models.api import Embedding, ModelError, Segmenter, Storage
 
 MEMORY_BYTES = 96 << 20
-DISK_BYTES = 12 << 30
-"""Room for 10,000 embeddings of one megabyte."""
+DISK_BYTES = 12_000_000_000
+"""Room for 10,000 embeddings of one megabyte; the user may want another limit."""
 DISK_SHARE = 0.25
 """Of what is free (cache included), at most this much is used."""
 FREE_BYTES = 1 << 30
@@ -50,6 +50,8 @@ _MAGIC = b"ANEMBED1"
 _HEAD = struct.Struct("<8sIIQ")
 """Magic, CRC-32 of all that follows this head, length of the description, length of the arrays."""
 _ALIGN = 64
+_LIMIT = "limit"
+"""The file in the folder that holds the user's limit, so that all programs keep to it."""
 _SUFFIX = ".embedding"
 _WRITING = ".writing"
 _FULL_TO = 0.9
@@ -302,10 +304,11 @@ class DiskCache:
 
     Args:
         folder: created when the first entry is written.
-        max_bytes: of all entries together; less where the disk has little room.
+        max_bytes: of all entries together; by default what the user wants. Less where the disk
+            has little room.
     """
 
-    def __init__(self, folder: Path | None = None, max_bytes: int = DISK_BYTES) -> None:
+    def __init__(self, folder: Path | None = None, max_bytes: int | None = None) -> None:
         self.folder = folder or default_folder()
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
@@ -380,14 +383,49 @@ class DiskCache:
             self._nbytes = (self._nbytes or 0) + len(data)
         return len(data)
 
+    @property
+    def max_bytes(self) -> int:
+        """The most bytes the user grants all entries together."""
+        if self._max_bytes is not None:
+            return self._max_bytes
+        try:
+            return max(0, int((self.folder / _LIMIT).read_text("ascii")))
+        except (OSError, ValueError):
+            return DISK_BYTES
+
+    def set_max_bytes(self, max_bytes: int) -> None:
+        """Grant this much, in all programs from now on; see `trim`.
+
+        Raises:
+            ModelError: the folder cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _write(self.folder / _LIMIT, str(max_bytes).encode("ascii"))
+        except OSError as error:
+            raise ModelError(f"“{self.folder}” cannot be written: {error.strerror}.") from error
+        self._max_bytes = None
+
+    def trim(self) -> None:
+        """Delete what is over the limit now; otherwise the next write does it."""
+        self._make_room(0)
+
+    def clear(self) -> None:
+        """Delete all entries, as far as that is possible."""
+        with self._lock:
+            for file in self._files():
+                with contextlib.suppress(OSError):
+                    Path(file.path).unlink(missing_ok=True)
+            self._nbytes = None
+
     def limit(self) -> int:
         """The most bytes all entries together may take on this disk."""
         place = next((p for p in (self.folder, *self.folder.parents) if p.is_dir()), None)
         try:
             free = shutil.disk_usage(place or ".").free
         except OSError:
-            return self._max_bytes
-        return min(self._max_bytes, int(DISK_SHARE * (free + self.nbytes())))
+            return self.max_bytes
+        return min(self.max_bytes, int(DISK_SHARE * (free + self.nbytes())))
 
     def nbytes(self) -> int:
         """The bytes of all entries, as far as this process knows."""

@@ -290,6 +290,7 @@ class _Model(_Page):
         if self._list is not None:
             return
         from annotator.services.downloads import Downloads
+        from annotator.ui.cache_row import CacheRow
         from annotator.ui.models_page import ModelsPage
         from models.registry import DEFAULT_SEGMENTER, segmenters
 
@@ -298,6 +299,7 @@ class _Model(_Page):
         for model_id, text in self._devices.items():
             self._list.show_device(model_id, text)
         self.column.addWidget(self._list, 1)
+        self.column.addWidget(CacheRow(self))
 
 
 class _Proposals(_Page):
