@@ -30,16 +30,16 @@ FLAGS = ("avx512_bf16", "amx_bf16")
 
 def lack() -> str | None:
     """None when it can be used, else what is missing."""
-    if _instructions() is False:
+    if bfloat16_instructions() is False:
         return "this processor does not compute with 16 bits"
     if importlib.util.find_spec("openvino") is None:
         hint = "OpenVINO is not installed (pip install 'annotator[openvino]')"
-        return f"{hint}; it takes half the time" if _instructions() else hint
+        return f"{hint}; it takes half the time" if bfloat16_instructions() else hint
     return _refused()
 
 
 @functools.cache
-def _instructions() -> bool | None:
+def bfloat16_instructions() -> bool | None:
     """Whether the processor has bfloat16 instructions; None where only OpenVINO can tell."""
     if sys.platform != "linux":
         return None

@@ -195,12 +195,12 @@ class TestFiles:
 
 class TestOpenVino:
     def test_what_is_missing_is_said(self, monkeypatch):
-        monkeypatch.setattr(openvino_runtime, "_instructions", lambda: False)
+        monkeypatch.setattr(openvino_runtime, "bfloat16_instructions", lambda: False)
         assert "does not compute with 16 bits" in (openvino_runtime.lack() or "")
-        monkeypatch.setattr(openvino_runtime, "_instructions", lambda: True)
+        monkeypatch.setattr(openvino_runtime, "bfloat16_instructions", lambda: True)
         monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
         assert "pip install 'annotator[openvino]'); it takes half" in openvino_runtime.lack()
-        monkeypatch.setattr(openvino_runtime, "_instructions", lambda: None)
+        monkeypatch.setattr(openvino_runtime, "bfloat16_instructions", lambda: None)
         assert openvino_runtime.lack().endswith("'annotator[openvino]')")
 
     @needs_openvino
