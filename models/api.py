@@ -19,6 +19,13 @@ Storage = Literal["exact", "float16", "int8"]
 """How the numbers of an embedding are kept on disk; int8 has a scale for every channel."""
 
 
+FIXED_SIZE = (
+    "It has no attention that could be fitted to another resolution, and its answers would only "
+    "get worse. Zoom in instead: then the visible part is encoded at full resolution."
+)
+"""Why a convolutional encoder keeps to the size of its training."""
+
+
 class ModelError(Exception):
     """A model cannot do what was asked; the text is for people and names the remedy."""
 
@@ -176,6 +183,14 @@ class BatchSegmenter(Segmenter, Protocol):
 
 
 @runtime_checkable
+class ResizableSegmenter(Segmenter, Protocol):
+    """A segmenter whose network can see the image in a larger square than in training."""
+
+    def at(self, spec: SegmenterSpec) -> Segmenter:
+        """The same network with the square of another spec: `SegmenterSpec.input_size`."""
+
+
+@runtime_checkable
 class Describer(Protocol):
     """Object to vector: what "looks similar" means when names are suggested."""
 
@@ -214,6 +229,8 @@ class SegmenterSpec:
             that leaves some out is a `CachedSegmenter`.
         input_size: side in pixels of the square the network sees, whatever the size of the image;
             None for a model without one.
+        sides: larger squares it can also be asked for, see `models.registry.segmenter_spec`; its
+            segmenters are `ResizableSegmenter`.
         least_score: masks that nobody asked for (`models.everything`) are kept from this score
             on; by default what segment-anything uses.
         least_stability: likewise, from this stability on.
@@ -230,5 +247,6 @@ class SegmenterSpec:
     storage: Storage = "exact"
     stored_arrays: tuple[str, ...] = ()
     input_size: int | None = None
+    sides: tuple[int, ...] = ()
     least_score: float = 0.88
     least_stability: float = 0.95

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from dataclasses import replace
 from functools import cache
 
 import models.segmenters
-from models.api import ModelError, SegmenterSpec
+from models.api import FIXED_SIZE, ModelError, ResizableSegmenter, Segmenter, SegmenterSpec
 
 DEFAULT_SEGMENTER = "basic"
 
@@ -27,10 +28,50 @@ def segmenters() -> dict[str, SegmenterSpec]:
 def segmenter_spec(model_id: str) -> SegmenterSpec:
     """The spec with this id.
 
+    “sam-vit-b@1536” is SAM ViT-B that sees images in a square of 1536 pixels: small objects get
+    finer masks for more than the square of the effort. It counts as a model of its own.
+
     Raises:
-        ModelError: no such model.
+        ModelError: no such model, or it cannot encode at that size.
     """
     known = segmenters()
-    if model_id not in known:
-        raise ModelError(f"There is no model “{model_id}”. Known models: {', '.join(known)}.")
-    return known[model_id]
+    base, side = split_id(model_id)
+    if base not in known:
+        raise ModelError(f"There is no model “{base}”. Known models: {', '.join(known)}.")
+    return at_side(known[base], side) if side else known[base]
+
+
+def split_id(model_id: str) -> tuple[str, str]:
+    """The id without a size, and the size or ""."""
+    base, _, side = model_id.partition("@")
+    return base, side
+
+
+def at_side(spec: SegmenterSpec, side: str) -> SegmenterSpec:
+    """The same model with another square.
+
+    Raises:
+        ModelError: it cannot encode at that size.
+    """
+    if side == str(spec.input_size):
+        return spec
+    if not spec.sides:
+        raise ModelError(f"{spec.title} cannot encode images at another size. {FIXED_SIZE}")
+    if side not in map(str, spec.sides):
+        sizes = ", ".join(map(str, (spec.input_size, *spec.sides)))
+        raise ModelError(f"{spec.title} can encode images at {sizes} pixels, not at {side}.")
+
+    def load() -> Segmenter:
+        segmenter = spec.load()
+        assert isinstance(segmenter, ResizableSegmenter)
+        return segmenter.at(other)
+
+    other = replace(
+        spec,
+        id=f"{spec.id}@{side}",
+        title=f"{spec.title} at {side} px",
+        load=load,
+        input_size=int(side),
+        sides=(),
+    )
+    return other

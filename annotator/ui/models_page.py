@@ -15,6 +15,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import (
     QButtonGroup,
+    QComboBox,
     QFileDialog,
     QFrame,
     QHBoxLayout,
@@ -31,6 +32,7 @@ from annotator.ui.labels import LevelLabel, indent, soft_label
 from annotator.ui.weight_row import FileRow, make_button
 from models.api import SegmenterSpec
 from models.catalog import needs
+from models.registry import split_id
 from models.weights import Weight
 
 Needs = Callable[[str], tuple[tuple[Weight, ...], ...]]
@@ -121,8 +123,9 @@ class ModelsPage(QWidget):
 
     def show_device(self, model_id: str, text: str) -> None:
         """Say on which device a model really runs, and why."""
-        if model_id in self.cards:
-            self.cards[model_id].show_device(text)
+        base, _ = split_id(model_id)
+        if base in self.cards:
+            self.cards[base].show_device(text)
 
     def _bring_into_view(self, part: QWidget) -> None:
         # Its place is known when the layout has made room.
@@ -148,12 +151,14 @@ class ModelsPage(QWidget):
         self._settings.update(model=model_id)
 
     def _follow_settings(self, settings: Settings) -> None:
-        chosen = self.cards.get(settings.model or self._default)
+        base, side = split_id(settings.model or self._default)
+        chosen = self.cards.get(base)
         if chosen is not None:
             chosen.use.setChecked(True)
+            chosen.show_side(side)
 
     def _follow_state(self, _: str) -> None:
-        chosen = self._settings.settings.model
+        chosen, _ = split_id(self._settings.settings.model)
         card = self.cards.get(chosen)
         if card is not None and chosen != self._default and card.lost:
             self._settings.update(model="")
@@ -200,7 +205,18 @@ class ModelCard(QFrame):
         font = self.use.font()
         font.setBold(True)
         self.use.setFont(font)
-        self.use.clicked.connect(lambda: self.chosen.emit(spec.id))
+        self.use.clicked.connect(self._choose)
+        self.side = QComboBox(self)
+        self.side.addItem(f"{spec.input_size} px, as in training", "")
+        for side in spec.sides:
+            self.side.addItem(f"{side} px", str(side))
+        self.side.setVisible(bool(spec.sides))
+        self.side.setAccessibleName(f"Size at which {spec.title} sees images")
+        self.side.setToolTip(
+            "A larger image gives small objects finer masks and takes much longer to prepare. "
+            "Nobody has published how exact they are."
+        )
+        self.side.activated.connect(lambda _: self._choose() if self.use.isChecked() else None)
         self._ready = LevelLabel("", "", self)
         self._device = soft_label("", self, indented=True)
         self._device.hide()
@@ -222,6 +238,8 @@ class ModelCard(QFrame):
         indent(self._ready)
         column.addWidget(self._ready)
         column.addWidget(self._device)
+        if self._spec.sides:
+            column.addLayout(self._side_row())
         edge = int(1.7 * self.fontMetrics().height())
         for number, group in enumerate(groups):
             if number:
@@ -230,6 +248,25 @@ class ModelCard(QFrame):
                 row = self.files[weight.id]
                 row.layout().setContentsMargins(edge, 0, 0, 0)  # type: ignore[union-attr]
                 column.addWidget(row)
+
+    def _side_row(self) -> QHBoxLayout:
+        title = soft_label("Images are seen at", self)
+        title.setWordWrap(False)
+        title.setBuddy(self.side)
+        row = QHBoxLayout()
+        row.addSpacing(int(1.7 * self.fontMetrics().height()))
+        row.addWidget(title)
+        row.addWidget(self.side)
+        row.addStretch(1)
+        return row
+
+    def _choose(self) -> None:
+        side = self.side.currentData()
+        self.chosen.emit(f"{self._spec.id}@{side}" if side else self._spec.id)
+
+    def show_side(self, side: str) -> None:
+        """Show the size in use, "" for that of training."""
+        self.side.setCurrentIndex(max(0, self.side.findData(side)))
 
     @property
     def ready(self) -> bool:

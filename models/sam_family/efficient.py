@@ -81,6 +81,11 @@ class EfficientSegmenter:
         """Where it runs, and why; sentences for people."""
         return self._runtime.device
 
+    def at(self, spec: SegmenterSpec) -> EfficientSegmenter:
+        """See `models.api.ResizableSegmenter`: BA-SAM's high-resolution encoding."""
+        side = spec.input_size or self._side
+        return EfficientSegmenter(spec, self._runtime, f"{self._fingerprint}-{side}", side)
+
     def encode(self, image: NDArray[np.uint8]) -> Embedding:
         """Embed (H, W, 3) uint8 RGB: `image` (256, 64, 64) float32."""
         return self.encode_at(image, self._side)

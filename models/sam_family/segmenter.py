@@ -84,6 +84,11 @@ class SamSegmenter:
         """Where images are encoded, and why; sentences for people."""
         return self._encoder.device
 
+    def at(self, spec: SegmenterSpec) -> SamSegmenter:
+        """See `models.api.ResizableSegmenter`: BA-SAM's high-resolution encoding."""
+        side = spec.input_size or self._side
+        return SamSegmenter(spec, self._encoder, self._decoder, f"{self._fingerprint}-{side}", side)
+
     def encode(self, image: NDArray[np.uint8]) -> Embedding:
         """Embed (H, W, 3) uint8 RGB: `image` (256, 64, 64) and what the decoder prepares."""
         return self.encode_at(image, self._side)

@@ -37,6 +37,7 @@ def _spec(model_id: str, title: str, summary: str) -> SegmenterSpec:
         available=lambda: _missing(model_id),
         storage="float16",
         input_size=1024,
+        sides=(1280, 1536, 2048),
     )
 
 

@@ -29,6 +29,7 @@ def _spec(model_id: str, title: str, summary: str) -> SegmenterSpec:
         storage="float16",
         stored_arrays=("image",),
         input_size=1024,
+        sides=(1280, 1536, 2048),
     )
 
 

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 import torch  # noqa: TID253
 
+from models import registry
 from models.api import Box, Embedding, ModelError, Point, Prompt
 from models.edgesam.graphs import Graphs
+from models.embedding_cache import EmbeddingKey
 from models.exporting import FORMAT
 from models.networks.edgesam import narrow_edge_sam
 from models.networks.sam import Sam, prompts_at
@@ -351,6 +353,39 @@ def test_high_resolution_embeddings_are_decoded_at_their_size(segmenter):
     assert candidate.logits.shape == (64, 64)
     assert candidate.extent == Box(0, 0, 120, 120)
     assert segmenter.render(fine, candidate).shape == (90, 120)
+
+
+def test_a_larger_square_is_a_model_of_its_own(segmenter, embedding, monkeypatch):
+    known = {"sam-vit-b": replace(SPEC, load=lambda: segmenter)}
+    monkeypatch.setattr(registry, "segmenters", lambda: known)
+    spec = segmenter_spec("sam-vit-b@1280")
+    assert (spec.id, spec.input_size) == ("sam-vit-b@1280", 1280)
+    large = spec.load()
+    assert large.fingerprint != segmenter.fingerprint
+    fine = large.encode(PICTURE)
+    assert fine.model == "sam-vit-b@1280"
+    assert fine.arrays["image"].shape == (64, 80, 80)
+    assert large.decode(fine, FRAMED)[0].logits.shape == (320, 320)
+    keys = [EmbeddingKey.of(one, "content").name for one in (large, segmenter)]
+    assert len(set(keys)) == 2
+
+
+@pytest.mark.parametrize(
+    ("model_id", "words"),
+    [
+        ("edgesam@1536", r"EdgeSAM cannot encode images at another size\..*Zoom in instead"),
+        ("sam-vit-b@1000", "can encode images at 1024, 1280, 1536, 2048 pixels, not at 1000"),
+        ("sam-vit-b@large", "not at large"),
+        ("sam-vit-c@1536", "no model “sam-vit-c”"),
+    ],
+)
+def test_squares_nobody_can_encode_are_refused(model_id, words):
+    with pytest.raises(ModelError, match=words):
+        segmenter_spec(model_id)
+
+
+def test_the_square_of_training_is_the_model_itself():
+    assert segmenter_spec("sam-vit-b@1024") is segmenter_spec("sam-vit-b")
 
 
 def test_damaged_embeddings_are_named(segmenter, embedding):

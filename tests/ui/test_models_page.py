@@ -51,6 +51,8 @@ class Desk:
             licence="Test Licence",
             load=no_segmenter,
             available=lambda: None if self.store.local_path(weight) else "Its file is missing.",
+            input_size=1024,
+            sides=(1280, 1536),
         )
         specs = {"basic": segmenter_spec("basic"), spec.id: spec}
         self.page = ModelsPage(
@@ -257,6 +259,35 @@ def test_an_unverifiable_file_says_so_before(
         desk.row.licence.yes.click()
     assert desk.row.state == "Here, cannot be verified"
     desk.close()
+
+
+def test_a_model_can_see_images_larger(qtbot: QtBot, desk: Desk) -> None:
+    desk.store.folder.mkdir(parents=True)
+    desk.store.path(desk.weight).write_bytes(BODY)
+    desk.downloads.state_changed.emit(desk.weight.id)
+    card, settings = desk.page.cards["tiny-model"], desk.settings
+    assert desk.page.cards["basic"].side.isHidden()
+
+    def choose(row: int) -> None:
+        card.side.setCurrentIndex(row)
+        card.side.activated.emit(row)
+
+    choose(2)
+    assert settings.settings.model == "", "a model that is not used stays so"
+    card.use.click()
+    assert settings.settings.model == "tiny-model@1536"
+    choose(1)
+    assert settings.settings.model == "tiny-model@1280"
+    settings.update(model="tiny-model")
+    assert card.side.currentText() == "1024 px, as in training"
+    settings.update(model="tiny-model@1536")
+    assert card.use.isChecked()
+    assert card.side.currentText() == "1536 px"
+    desk.page.show_device("tiny-model@1536", "Processor")
+    assert "Processor" in texts(card)
+    desk.store.path(desk.weight).unlink()
+    desk.downloads.state_changed.emit(desk.weight.id)
+    assert settings.settings.model == ""
 
 
 def test_the_device_is_shown_when_it_is_known(desk: Desk) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from models.api import ModelError
+from models.api import FIXED_SIZE, ModelError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -30,11 +30,7 @@ def check_side(encoder: nn.Module, side: int) -> None:
     """
     trained, patch = getattr(encoder, "trained_side", None), getattr(encoder, "patch", None)
     if not isinstance(trained, int) or not isinstance(patch, int):
-        raise ModelError(
-            "This model's image encoder is convolutional: it has no attention that could be "
-            "fitted to another resolution, and its answers would only get worse. Zoom in "
-            "instead: then the visible part is encoded at full resolution."
-        )
+        raise ModelError(f"This model's image encoder is convolutional. {FIXED_SIZE}")
     if side < 4 * patch or side % patch:
         raise ModelError(
             f"Images can be encoded at multiples of {patch} pixels from {4 * patch} up, "
