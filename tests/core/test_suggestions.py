@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from annotator.core.annotation import Category
-from annotator.core.suggestions import UNUSED_SCORE, blend, rank
+from annotator.core.suggestions import UNUSED_SCORE, blend, rank, sure
 from models.api import Suggestion
 
 CLASSES = [Category(i + 1, name, "#000000") for i, name in enumerate(("cat", "dog", "car", "bus"))]
@@ -159,3 +159,29 @@ def test_ten_thousand_objects_are_ranked_at_once():
     assert ranked[0].name == classes[int(rows[1][-1]) - 1].name
     # About 1.5 ms; the minimum is what other processes leave alone.
     assert min(times) < 0.005
+
+
+class TestSure:
+    ROWS = memory(*[(DOG, (0, 1))] * 6, *[(CAT, (1, 0))] * 6)
+
+    def name(self, query, rows=None):
+        _, categories, vectors = rows or self.ROWS
+        found = sure(CLASSES, categories, vectors, query)
+        return found and found.name
+
+    def test_a_clear_case_is_named(self):
+        assert self.name(unit(0.1, 1)) == "dog"
+        assert self.name(unit(1, 0.1)) == "cat"
+
+    def test_between_two_names_there_is_doubt(self):
+        rows = memory(*[(DOG, unit(0.1, 1)), (CAT, unit(0.1, 1))] * 6)
+        assert self.name(unit(0.1, 1), rows) is None
+
+    def test_the_only_name_is_not_given_to_what_looks_different(self):
+        rows = memory(*[(DOG, (0, 1))] * 6)
+        assert self.name(unit(0.1, 1), rows) == "dog"
+        assert self.name(unit(1, 0.5), rows) is None
+
+    def test_nothing_to_compare_with(self):
+        assert self.name(None) is None
+        assert self.name(unit(0, 1), memory()) is None

@@ -8,8 +8,17 @@ import numpy as np
 import pytest
 import torch  # noqa: TID253
 
-from models import registry
-from models.api import Box, CachedSegmenter, Embedding, ModelError, Point, Prompt, Segmenter
+from models import everything, registry
+from models.api import (
+    BatchSegmenter,
+    Box,
+    CachedSegmenter,
+    Embedding,
+    ModelError,
+    Point,
+    Prompt,
+    Segmenter,
+)
 from models.edgesam import graphs
 from models.edgesam.segmenter import EdgeSamSegmenter, ranked
 from models.networks.edgesam import narrow_edge_sam
@@ -89,6 +98,18 @@ class TestRules:
         assert [len(found) for found in many] == [1, 1, 4, 1, 0, 1, 1, 1]
         for prompt, found in zip(prompts, many, strict=True):
             assert same(found, segmenter.decode(embedding, prompt))
+
+    def test_everything_mode_asks_in_batches(self, segmenter, embedding, monkeypatch):
+        assert isinstance(segmenter, BatchSegmenter)
+        options = everything.Options(3, 0.0, 0.0, min_area=1, max_share=1.0)
+        (*_, batched) = everything.steps(segmenter, embedding, options)
+        monkeypatch.setattr(everything, "MOST_PROMPTS", 1)
+        (*_, single) = everything.steps(segmenter, embedding, options)
+        assert batched.total == single.done == 9
+        assert len(batched.found) > 3
+        for one, other in zip(batched.found, single.found, strict=True):
+            assert one.prompt == other.prompt
+            assert one.rank == pytest.approx(other.rank, abs=1e-3)
 
     def test_an_embedding_from_a_cache_has_no_image_side(self, segmenter, embedding):
         bare = Embedding(SPEC.id, WIDTH, HEIGHT, {"image": embedding.arrays["image"]})
