@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import tarfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from models.api import ModelError
+from models.training.evaluation.dataset import BadMaskError, mask_rle
 
-Rle = dict[str, Any]
+Rle = Mapping[str, Any]
 Image = NDArray[np.uint8]
 Masks = NDArray[np.uint8]
 
@@ -28,12 +30,14 @@ class LabelledImage:
     Attributes:
         name: for messages.
         source: the part of the data it comes from; sampling is balanced by it.
+        size: height and width in pixels.
         masks: compressed COCO RLE of every object.
         boxes: x0, y0, x1, y1 of the masks, (n, 4).
     """
 
     name: str
     source: str
+    size: tuple[int, int]
     masks: tuple[Rle, ...]
     boxes: NDArray[np.float32]
     load: Callable[[], bytes] = field(repr=False, compare=False)
@@ -48,9 +52,14 @@ class LabelledImage:
             data = self.load()
         except OSError as error:
             raise ModelError(f"“{self.name}” cannot be read: {error.strerror}.") from error
-        found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+        found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if data else None
         if found is None:
             raise ModelError(f"“{self.name}” is not a readable image. Remove it from the data.")
+        if found.shape[:2] != self.size:
+            raise ModelError(
+                f"“{self.name}” is {found.shape[1]} × {found.shape[0]}, but labelled as "
+                f"{self.size[1]} × {self.size[0]}. Correct its labels or remove it."
+            )
         return np.asarray(found, np.uint8)
 
     def mask(self, index: int) -> Masks:
@@ -82,7 +91,7 @@ def read_tar(path: Path) -> list[LabelledImage]:
         if member is None:
             return None
         start, size = member.offset_data, member.size
-        return lambda: _slice(path, start, size)
+        return partial(_slice, path, start, size)
 
     return _labelled(coco, str(path), loader)
 
@@ -136,12 +145,18 @@ def _labelled(
 ) -> list[LabelledImage]:
     try:
         objects: dict[int, list[dict[str, Any]]] = {}
+        listed = {image["id"] for image in coco["images"]}
         for annotation in coco["annotations"]:
+            if annotation["image_id"] not in listed:
+                raise ModelError(
+                    f"Object {annotation.get('id')} in “{where}” belongs to image "
+                    f"{annotation['image_id']}, which is not listed. Correct or remove it."
+                )
             if not annotation.get("iscrowd") and annotation.get("segmentation"):
                 objects.setdefault(annotation["image_id"], []).append(annotation)
         images = [image for image in coco["images"] if image["id"] in objects]
         return [_image(image, objects[image["id"]], where, loader) for image in images]
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"“{where}” is not COCO data: {error!r} is missing or wrong.") from error
 
 
@@ -157,22 +172,13 @@ def _image(
         raise ModelError(f"The image “{name}” of “{where}” is missing.")
     masks = []
     for annotation in objects:
-        rle = _rle(annotation["segmentation"], size)
-        if tuple(rle["size"]) != size:
+        try:
+            masks.append(mask_rle(annotation["segmentation"], *size))
+        except BadMaskError as error:
             raise ModelError(
-                f"Object {annotation.get('id')} of “{name}” in “{where}” has a mask of "
-                f"{rle['size']} for an image of {list(size)}. Correct or remove it."
-            )
-        if coco_mask.area(rle):
-            masks.append(rle)
+                f"Object {annotation.get('id')} of “{name}” in “{where}” {error}. Correct or "
+                "remove it."
+            ) from error
     boxes = np.array([coco_mask.toBbox(rle) for rle in masks], np.float32).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
-    return LabelledImage(name, str(image.get("source", "")), tuple(masks), boxes, load)
-
-
-def _rle(segmentation: Any, size: tuple[int, int]) -> Rle:
-    if isinstance(segmentation, list):
-        return dict(coco_mask.merge(coco_mask.frPyObjects(segmentation, *size)))
-    if isinstance(segmentation["counts"], list):
-        return dict(coco_mask.frPyObjects(segmentation, *size))
-    return {"size": list(segmentation["size"]), "counts": segmentation["counts"]}
+    return LabelledImage(name, str(image.get("source", "")), size, tuple(masks), boxes, load)

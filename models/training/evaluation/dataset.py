@@ -345,8 +345,8 @@ def _picture(
     truths = []
     for entry in entries:
         try:
-            rle = _rle(entry["segmentation"], height, width)
-        except _BadMaskError as error:
+            rle = mask_rle(entry["segmentation"], height, width)
+        except BadMaskError as error:
             problems.append(f"Object {entry['id']} of “{part.place(name)}” {error}.")
             continue
         truths.append(
@@ -369,20 +369,24 @@ def _picture(
     )
 
 
-class _BadMaskError(Exception):
+class BadMaskError(Exception):
     """What is wrong with a mask: the end of a sentence about its object."""
 
 
-def _rle(segmentation: Any, height: int, width: int) -> Mapping[str, Any]:
-    """Polygons, uncompressed or compressed RLE as compressed RLE."""
+def mask_rle(segmentation: Any, height: int, width: int) -> Mapping[str, Any]:
+    """Polygons, uncompressed or compressed RLE as compressed RLE.
+
+    Raises:
+        BadMaskError: it is none of them, empty, or does not fit an image of this size.
+    """
     if isinstance(segmentation, list):
         rle = _polygons_to_rle(segmentation, height, width)
     elif isinstance(segmentation, dict) and {"counts", "size"} <= segmentation.keys():
         rle = _checked_rle(segmentation, height, width)
     else:
-        raise _BadMaskError("has no mask: neither polygons nor RLE")
+        raise BadMaskError("has no mask: neither polygons nor RLE")
     if not coco_mask.area(rle):
-        raise _BadMaskError("has no pixel inside the image")
+        raise BadMaskError("has no pixel inside the image")
     return rle
 
 
@@ -390,13 +394,13 @@ def _polygons_to_rle(polygons: list[Any], height: int, width: int) -> Mapping[st
     for ring in polygons:
         numbers = isinstance(ring, list) and all(isinstance(v, (int, float)) for v in ring)
         if not numbers or len(ring) < 6 or len(ring) % 2 or not all(map(math.isfinite, ring)):
-            raise _BadMaskError("has a polygon that is not a list of at least three x, y")
+            raise BadMaskError("has a polygon that is not a list of at least three x, y")
         slack = _SLACK[0] + _SLACK[1] * max(width, height)
         xs, ys = ring[0::2], ring[1::2]
         if min(*xs, *ys) < -slack or max(xs) > width + slack or max(ys) > height + slack:
-            raise _BadMaskError(f"reaches out of the image of {width} × {height}")
+            raise BadMaskError(f"reaches out of the image of {width} × {height}")
     if not polygons:
-        raise _BadMaskError("has no mask: its list of polygons is empty")
+        raise BadMaskError("has no mask: its list of polygons is empty")
     merged: Mapping[str, Any] = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
     return merged
 
@@ -404,13 +408,13 @@ def _polygons_to_rle(polygons: list[Any], height: int, width: int) -> Mapping[st
 def _checked_rle(segmentation: Mapping[str, Any], height: int, width: int) -> Mapping[str, Any]:
     counts, size = segmentation["counts"], segmentation["size"]
     if list(size) != [height, width]:
-        raise _BadMaskError(
+        raise BadMaskError(
             f"has a mask of {size[1]} × {size[0]}, but its image is {width} × {height}"
         )
     compressed = counts.encode("ascii", "replace") if isinstance(counts, str) else None
     runs = counts if compressed is None else runs_of(compressed)
     if sum(runs) != height * width or min(runs, default=0) < 0:
-        raise _BadMaskError(f"has runs that do not add up to {width} × {height} pixels")
+        raise BadMaskError(f"has runs that do not add up to {width} × {height} pixels")
     if compressed is not None:
         return {"size": [height, width], "counts": compressed}
     rle: Mapping[str, Any] = coco_mask.frPyObjects(dict(segmentation), height, width)
