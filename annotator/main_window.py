@@ -290,6 +290,7 @@ class MainWindow(QMainWindow):
         workspace.reported.connect(self.messages.show_error)
         workspace.name_wanted.connect(self._ask_name)
         workspace.assistant.loading_changed.connect(self._show_loading)
+        workspace.assistant.device_changed.connect(self._show_device)
         for signal in (
             workspace.image_ready,
             workspace.image_shown,
@@ -423,7 +424,9 @@ class MainWindow(QMainWindow):
     def _show_settings(self, page: str = "") -> None:
         from annotator.ui.settings_dialog import SettingsDialog
 
-        SettingsDialog.open_over(self.settings, self, page)
+        dialog = SettingsDialog.open_over(self.settings, self, page)
+        for model_id, text in self.workspace.assistant.devices.items():
+            dialog.show_device(model_id, text)
 
     def _show_shortcuts(self) -> None:
         from annotator.ui.shortcut_sheet import ShortcutSheet
@@ -596,6 +599,12 @@ class MainWindow(QMainWindow):
                 key="preparing",
             )
             banner.set_fade_after(PREPARING_MS)
+
+    def _show_device(self, model_id: str, text: str) -> None:
+        from annotator.ui.settings_dialog import SettingsDialog
+
+        for dialog in self.findChildren(SettingsDialog):
+            dialog.show_device(model_id, text)
 
     def _show_title(self, key: str) -> None:
         document = self.workspace.document

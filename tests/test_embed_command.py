@@ -20,6 +20,7 @@ import pytest
 from annotator.app import main
 from annotator.commands import embed
 from annotator.services.embeddings import Embeddings, ImageFile
+from annotator.services.settings import SettingsStore
 from models.embedding_cache import DiskCache, default_folder
 from tests.models.toy_segmenter import ToyModel, register
 
@@ -272,3 +273,11 @@ def test_a_terminal_shows_a_bar(folder: Path) -> None:
     assert "5 prepared" in out
     assert b"1 of 5 images [" in shown
     assert shown.endswith(b"\r\x1b[K")
+
+
+def test_it_runs_on_what_was_chosen_in_the_window(folder: Path, toy: ToyModel) -> None:
+    settings = SettingsStore()
+    settings.update(model="toy", device="exact")
+    settings.save()
+    assert main(["embed", str(folder)]) == 0
+    assert toy.devices == ["exact"]

@@ -22,6 +22,7 @@ from models.registry import DEFAULT_SEGMENTER, segmenter_spec, segmenters
 
 if TYPE_CHECKING:
     from annotator.core.images import LoadedImage
+    from annotator.services.settings import Settings
     from models.embedding_cache import DiskCache, EmbeddingKey
 
 AHEAD = 2
@@ -73,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
 def _spec(parser: argparse.ArgumentParser, given: argparse.Namespace) -> SegmenterSpec:
     useful = ", ".join(spec.id for spec in segmenters().values() if spec.cache_on_disk) or "none"
     try:
-        spec = segmenter_spec(given.model or _chosen_model())
+        spec = segmenter_spec(given.model or _settings().model or DEFAULT_SEGMENTER)
     except ModelError as error:
         parser.error(str(error))
     if not spec.cache_on_disk:
@@ -84,10 +85,11 @@ def _spec(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Segment
     return spec
 
 
-def _chosen_model() -> str:
+def _settings() -> Settings:
+    """What was chosen in the window: its embeddings have to be the same."""
     from annotator.services.settings import SettingsStore
 
-    return SettingsStore().settings.model or DEFAULT_SEGMENTER
+    return SettingsStore().settings
 
 
 # --- The work ---
@@ -139,6 +141,7 @@ class _Read:
 def _embed(folder: Path, spec: SegmenterSpec, result: Result) -> None:
     from annotator.services.folder_scan import walk
     from models.embedding_cache import DiskCache
+    from models.runtimes import using
 
     missing = spec.available()
     if missing is not None:
@@ -155,7 +158,8 @@ def _embed(folder: Path, spec: SegmenterSpec, result: Result) -> None:
     result.images = len(keys)
     if not keys:
         raise UserError(f"There are no images in “{folder}”.", "Name the folder of the images.")
-    segmenter, limit = spec.load(), disk.limit()
+    with using(_settings().device):
+        segmenter, limit = spec.load(), disk.limit()
     with ExitStack() as at_end:
         show: _Bar | _Lines = _Bar(result) if sys.stderr.isatty() else _Lines(result)
         at_end.callback(show.end)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from annotator.core.mask import Mask
     from models.api import SegmenterSpec
     from models.crops import Crop
+    from models.runtimes import Device
 
 T = TypeVar("T")
 
@@ -114,6 +115,8 @@ class Assistant(QObject):
     resolution_changed = Signal(str)
     """How much of the current image's detail the model sees: "whole image 1:3.9", "detail 1:1",
     or "" for a model that sees all there is."""
+    device_changed = Signal(str, str)
+    """Id of a model, and where it runs and why; sentences for people."""
     sharpened = Signal()
     """The visible part is encoded by itself now: the same prompt gets a more exact answer."""
 
@@ -126,7 +129,11 @@ class Assistant(QObject):
         super().__init__(parent)
         self._queue = queue
         self._model_id = ""
+        self._device: Device = "auto"
         self._segmenter: Segmenter | None = None
+        self._loaded_on: Device = "auto"
+        self._devices: dict[str, str] = {}
+        self._told = ("", "")
         self._describer: Describer | None = None
         self._embeddings = embeddings or Embeddings()
         self._ahead = LookAhead(self._embeddings, self)
@@ -149,19 +156,34 @@ class Assistant(QObject):
         """Accepted objects whose masks are still being made."""
         return self._commits
 
-    def use(self, model_id: str) -> None:
+    @property
+    def devices(self) -> Mapping[str, str]:
+        """What `device_changed` said of every model that was loaded."""
+        return self._devices
+
+    def use(self, model_id: str, device: Device = "auto") -> bool:
         """Answer the next prompts with this model; it is loaded when first needed.
+
+        Args:
+            model_id: which one.
+            device: what it may run on.
+
+        Returns:
+            Whether that is a change.
 
         Raises:
             ModelError: no such model.
         """
         spec = segmenter_spec(model_id)
-        if spec.id != self._model_id:
-            self._model_id = spec.id
-            for slot in ("prepare", "ask", "preview", "looks"):
-                self._queue.cancel(slot)
-            self._ahead.stop()
-            self._forget_crop()
+        if (spec.id, device) == (self._model_id, self._device):
+            return False
+        self._model_id, self._device = spec.id, device
+        self._ahead.device = device
+        for slot in ("prepare", "ask", "preview", "looks"):
+            self._queue.cancel(slot)
+        self._ahead.stop()
+        self._forget_crop()
+        return True
 
     @property
     def model(self) -> SegmenterSpec:
@@ -440,21 +462,39 @@ class Assistant(QObject):
     # The rest runs on the model thread.
 
     def _load(self, model_id: str) -> Segmenter:
-        if self._segmenter is None or self._segmenter.spec.id != model_id:
-            self._segmenter = self._loaded(segmenter_spec(model_id))
-        return self._segmenter
+        device, segmenter = self._device, self._segmenter
+        if segmenter is None or segmenter.spec.id != model_id or device != self._loaded_on:
+            self._segmenter = segmenter = self._loaded(segmenter_spec(model_id), device)
+            self._loaded_on = device
+            self._tell_device(segmenter)
+        return segmenter
 
-    def _loaded(self, spec: SegmenterSpec) -> Segmenter:
+    def _tell_device(self, segmenter: Segmenter) -> None:
+        told = segmenter.spec.id, getattr(segmenter, "device", "")
+        if told != self._told:
+            self._told = told
+            self._queue.tell(partial(self._take_device, *told))
+
+    def _take_device(self, model_id: str, text: str) -> None:
+        """On the thread of this object."""
+        self._devices[model_id] = text
+        self.device_changed.emit(model_id, text)
+
+    def _loaded(self, spec: SegmenterSpec, device: Device) -> Segmenter:
         from models import exporting
+        from models.runtimes import using
 
         def tell(loading: Loading | None) -> None:
             self._queue.tell(lambda: self.loading_changed.emit(loading))
 
         tell(Loading(spec.title))
         try:
-            with exporting.watched(
-                lambda: tell(Loading(spec.title, first=True)),
-                lambda: self._closed or self._model_id != spec.id,
+            with (
+                exporting.watched(
+                    lambda: tell(Loading(spec.title, first=True)),
+                    lambda: self._closed or self._model_id != spec.id,
+                ),
+                using(device),
             ):
                 return spec.load()
         finally:
@@ -480,9 +520,11 @@ class Assistant(QObject):
         segmenter = self._load(model_id)
         if not picture.complete:
             return self._embeddings.find(picture.file, segmenter)
-        return self._embeddings.obtain(
+        found = self._embeddings.obtain(
             picture.file, segmenter, lambda: segmenter.encode(picture.pixels)
         )
+        self._tell_device(segmenter)  # a runtime that fails gives way to another
+        return found
 
     def _answer(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
 
@@ -14,6 +15,9 @@ from annotator.services.priority import lower_priority
 from annotator.services.task_queue import CLOSING_S, TaskQueue
 from models.api import Embedding, ModelError, Segmenter
 from models.registry import segmenter_spec
+
+if TYPE_CHECKING:
+    from models.runtimes import Device
 
 
 class LookAhead(QObject):
@@ -33,6 +37,9 @@ class LookAhead(QObject):
         self._queue: TaskQueue | None = None
         self._closed = False
         self._segmenter: Segmenter | None = None
+        self._loaded_on: Device = "auto"
+        self.device: Device = "auto"
+        """What models may run on."""
 
     def start(self, model_id: str, neighbours: Sequence[Path]) -> None:
         """Make the embeddings of these images, in this order, one at a time."""
@@ -85,11 +92,16 @@ class LookAhead(QObject):
     # The rest runs on the thread.
 
     def _load(self, model_id: str) -> Segmenter:
-        if self._segmenter is None or self._segmenter.spec.id != model_id:
+        from models.runtimes import using
+
+        device, segmenter = self.device, self._segmenter
+        if segmenter is None or segmenter.spec.id != model_id or device != self._loaded_on:
             lower_priority()
             self._segmenter = None  # two at a time may be too much for the memory
-            self._segmenter = segmenter_spec(model_id).load()
-        return self._segmenter
+            with using(device):
+                self._segmenter = segmenter = segmenter_spec(model_id).load()
+            self._loaded_on = device
+        return segmenter
 
     def _make(
         self, model_id: str, file: ImageFile, encode: Callable[[Segmenter], Embedding], part: str

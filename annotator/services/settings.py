@@ -9,11 +9,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, QSettings, QStandardPaths, Signal
 
 from annotator.core.errors import UserError
+
+if TYPE_CHECKING:
+    from models.runtimes import Device
 
 MAX_RECENT = 12
 """How many folders the list of recent folders holds."""
@@ -37,6 +40,7 @@ class Settings:
         mask_opacity: 0.05 to 1.
         wheel: "zoom": the wheel zooms; "scroll": it scrolls and Ctrl+wheel zooms (labelme).
         model: id of the segmenter, "" for the default one.
+        device: what models may run on.
         segmentation: "polygons" where they are exact and RLE elsewhere, or "rle" everywhere.
         propose_side: everything mode asks this many points along each side, 2 to 64.
         propose_score: least score of a proposal, 0 to 1; below 0: as suits the model.
@@ -59,6 +63,7 @@ class Settings:
     mask_opacity: float = 0.45
     wheel: str = "zoom"
     model: str = ""
+    device: Device = "auto"
     segmentation: str = "polygons"
     propose_side: int = 16
     propose_score: float = -1.0
@@ -77,6 +82,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "theme": ("system", "light", "dark"),
         "keymap": ("standard", "labelme", "cvat"),
         "wheel": ("zoom", "scroll"),
+        "device": ("auto", "processor", "exact"),
         "segmentation": ("polygons", "rle"),
     }
 )

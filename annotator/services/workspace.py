@@ -727,15 +727,11 @@ class Workspace(Editing):
         self._segmentation = settings.segmentation
         wanted = settings.model or DEFAULT_SEGMENTER
         try:
-            before = self.assistant.model.id
-        except ModelError:
-            before = ""
-        try:
-            self.assistant.use(wanted)
+            changed = self.assistant.use(wanted, settings.device)
         except ModelError as error:
-            self.assistant.use(DEFAULT_SEGMENTER)
+            changed = self.assistant.use(DEFAULT_SEGMENTER, settings.device)
             self.reported.emit(UserError(str(error), "The default model is used instead."))
-        if self.assistant.model.id != before:
+        if changed:
             self.everything.stop()
             self.model_changed.emit(self.assistant.model)
             if (picture := self._picture()) is not None:

@@ -10,6 +10,7 @@ from PySide6.QtGui import QPalette
 from PySide6.QtWidgets import (
     QButtonGroup,
     QCheckBox,
+    QComboBox,
     QDialog,
     QDialogButtonBox,
     QFormLayout,
@@ -38,6 +39,21 @@ if TYPE_CHECKING:
 
 Choice = tuple[str, str, str]
 """Value, text and explanation of one choice."""
+
+DEVICES: tuple[Choice, ...] = (
+    (
+        "auto",
+        "the fastest there is",
+        "A graphics processor when one works, else the processor, with numbers of 16 bits "
+        "where OpenVINO is installed.",
+    ),
+    ("processor", "the processor", "No graphics processor."),
+    (
+        "exact",
+        "the processor, 32 bit",
+        "The same masks on every computer: no graphics processor, no OpenVINO.",
+    ),
+)
 
 
 class SettingsDialog(QDialog):
@@ -278,6 +294,24 @@ class _Model(_Page):
         self._owner = parent.parentWidget() or parent
         self._devices: dict[str, str] = {}
         self._list: ModelsPage | None = None
+        self._choose_device()
+
+    def _choose_device(self) -> None:
+        choice = QComboBox(self)
+        choice.setObjectName("device")
+        for value, text, explanation in DEVICES:
+            choice.addItem(text, value)
+            choice.setItemData(choice.count() - 1, explanation, Qt.ItemDataRole.ToolTipRole)
+        choice.setToolTip("\n".join(f"{text}: {why}" for _, text, why in DEVICES))
+        choice.activated.connect(lambda index: self.change("device", choice.itemData(index)))
+        label = QLabel("&Run models on:", self)
+        label.setBuddy(choice)
+        row = QHBoxLayout()
+        row.addWidget(label)
+        row.addWidget(choice)
+        row.addStretch(1)
+        self.column.addLayout(row)
+        self.follow(lambda settings: choice.setCurrentIndex(choice.findData(settings.device)))
 
     def show_device(self, model_id: str, text: str) -> None:
         """Say on which device a model really runs."""

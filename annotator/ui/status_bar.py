@@ -42,7 +42,8 @@ class StatusBar(QStatusBar):
         workspace.image_failed.connect(lambda *_: self._size.setText("Unreadable"))
         workspace.project_closed.connect(self._clear)
         workspace.model_changed.connect(self.show_model)
-        workspace.assistant.resolution_changed.connect(self._show_resolution)
+        workspace.assistant.resolution_changed.connect(self._show_again)
+        workspace.assistant.device_changed.connect(self._show_again)
         self.show_model(workspace.assistant.model)
 
     def _field(self, meaning: str, characters: int) -> QLabel:
@@ -71,10 +72,12 @@ class StatusBar(QStatusBar):
         self._zoom.setText(f"{percent:.0f} %" if percent >= 10 else f"{percent:.1f} %")
 
     def show_model(self, spec: SegmenterSpec) -> None:
-        """Name the model honestly, and say how much of the image's detail it sees."""
+        """Name the model honestly; say where it runs and how much of the detail it sees."""
         resolution = self._workspace.assistant.resolution
         self._model.setText(f"{spec.title} · {resolution}" if resolution else spec.title)
         lines = [spec.summary, f"Version {spec.version}, {spec.licence}"]
+        if device := self._workspace.assistant.devices.get(spec.id):
+            lines.append(f"Runs on: {device}")
         if resolution:
             lines.append(
                 "1:4 means that the model sees every fourth pixel. Zoom in on a large image, and "
@@ -82,7 +85,7 @@ class StatusBar(QStatusBar):
             )
         self._model.setToolTip("\n".join(lines))
 
-    def _show_resolution(self) -> None:
+    def _show_again(self) -> None:
         self.show_model(self._workspace.assistant.model)
 
     def show_saving(self, state: SaveState) -> None:

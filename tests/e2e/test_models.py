@@ -13,9 +13,13 @@ from types import MappingProxyType
 
 import numpy as np
 import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QComboBox, QLabel
 
+from annotator.ui.settings_dialog import SettingsDialog
 from tests.conftest import SHARED
 from tests.e2e.user import Start, User
+from tests.models.toy_segmenter import ToyModel, register
 
 FIXTURE = SHARED / "fixtures" / "edgesam"
 
@@ -71,3 +75,38 @@ def test_edgesam_answers_after_its_file_was_imported(
         assert annotation.origin.prompt is not None
 
     start([str(folder)], script)
+
+
+def test_where_the_model_runs_is_said_everywhere(start: Start, folder: Path) -> None:
+    model = ToyModel()
+    text = "Toy processor: exact."
+
+    def script(user: User) -> None:
+        window, assistant = user.window, user.workspace.assistant
+        user.waits_for_image("img2.png")
+        window.settings.update(model="toy", device="processor")
+        user.waits_for(lambda: "toy" in assistant.devices)
+        window.actions_by_id["file.settings"].trigger()
+        (dialog,) = window.findChildren(SettingsDialog)
+        dialog.show_page("Model")
+        (combo,) = dialog.findChildren(QComboBox, "device")
+        assert combo.currentData() == "processor"
+
+        def labels() -> list[str]:
+            return [label.text() for label in dialog.findChildren(QLabel) if label.isVisible()]
+
+        user.waits_for(lambda: "Toy processor: processor." in labels())
+        combo.setFocus()
+        user.presses(Qt.Key.Key_End)
+        assert window.settings.settings.device == "exact"
+        user.waits_for(lambda: assistant.devices["toy"] == text)
+        assert text in labels()
+        tips = [label.toolTip() for label in window.status.findChildren(QLabel)]
+        assert any(f"Runs on: {text}" in tip for tip in tips)
+        dialog.close()
+
+    with pytest.MonkeyPatch.context() as patch:
+        register(patch, model)
+        start([str(folder)], script)
+    assert model.devices[0] == "processor"
+    assert model.devices[-1] == "exact"

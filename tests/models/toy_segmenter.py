@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from models import registry
 from models.api import Box, Embedding, MaskCandidate, Prompt, Segmenter, SegmenterSpec
+from models.runtimes import preferred
 
 SIDE = 64
 
@@ -27,6 +28,7 @@ class ToyModel:
         on_encode: called by every `encode`, on its thread.
         alter: changes what `encode` returns.
         fingerprint: of all instances.
+        devices: what every instance may run on.
     """
 
     calls: list[tuple[str, tuple[int, int]]] = field(default_factory=list)
@@ -34,6 +36,7 @@ class ToyModel:
     alter: Callable[[NDArray[np.float32]], NDArray[np.float32]] = lambda array: array
     fingerprint: str = "weights"
     loads: int = 0
+    devices: list[str] = field(default_factory=list)
     spec: SegmenterSpec = field(init=False)
 
     def __post_init__(self) -> None:
@@ -55,6 +58,7 @@ class ToyModel:
 
     def _load(self) -> Segmenter:
         self.loads += 1
+        self.devices.append(preferred())
         return ToySegmenter(self)
 
 
@@ -63,6 +67,7 @@ class ToySegmenter:
 
     def __init__(self, model: ToyModel) -> None:
         self._model = model
+        self.device = f"Toy processor: {model.devices[-1]}."
 
     @property
     def spec(self) -> SegmenterSpec:

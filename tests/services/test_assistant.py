@@ -731,6 +731,50 @@ def test_another_image_or_model_starts_with_the_whole_image(
     assert assistant.resolution == ""
 
 
+def test_where_a_model_runs_is_told_once(
+    qtbot: QtBot, assistant: Assistant, picture: Picture, toy: ToyModel
+) -> None:
+    told: list[tuple[str, str]] = []
+    assistant.device_changed.connect(lambda *what: told.append(what))
+    prepare(qtbot, assistant, picture)
+    ask(qtbot, assistant, picture)
+    assert told == [("toy", "Toy processor: auto.")]
+    assert assistant.devices == {"toy": "Toy processor: auto."}
+
+
+def test_a_runtime_that_gives_way_while_encoding_is_told(
+    qtbot: QtBot, assistant: Assistant, picture: Picture, toy: ToyModel
+) -> None:
+    def fall_back() -> None:
+        assistant._segmenter.device = "Toy processor: the other one failed."
+
+    toy.on_encode = fall_back
+    prepare(qtbot, assistant, picture)
+    assert assistant.devices == {"toy": "Toy processor: the other one failed."}
+
+
+def test_another_device_loads_the_model_again(
+    qtbot: QtBot, assistant: Assistant, picture: Picture, toy: ToyModel
+) -> None:
+    prepare(qtbot, assistant, picture)
+    assert not assistant.use("toy", "auto")
+    assert assistant.use("toy", "exact")
+    prepare(qtbot, assistant, picture)
+    assert toy.devices == ["auto", "exact"]
+    assert assistant.devices["toy"] == "Toy processor: exact."
+
+
+def test_the_look_ahead_follows_the_device(
+    qtbot: QtBot, assistant: Assistant, picture: Picture, path: Path, toy: ToyModel
+) -> None:
+    assistant.use("toy", "processor")
+    prepare(qtbot, assistant, picture)
+    other = write(path.parent / "b.png", scene(left=50))
+    assistant.look_ahead([other])
+    qtbot.waitUntil(lambda: len(toy.calls) == 2, timeout=PATIENCE)
+    assert toy.devices == ["processor", "processor"]
+
+
 # --- The workspace ---
 
 
