@@ -64,10 +64,48 @@ class Questions(NamedTuple):
     sizes: Tensor
 
 
-def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+class Renorm(nn.BatchNorm2d):
+    """Batch renormalisation (Ioffe 2017): training sees the statistics that evaluation will use.
+
+    The decoder answers first and later questions in turn, whose statistics differ. Plain batch
+    norm would learn with those of each turn and be evaluated with a mixture: of 0.63 mean IoU for
+    first boxes 0.34 was left. The parameters and their names are those of batch norm.
+    """
+
+    MOMENTUM = 0.02
+    MAX_SCALE, MAX_SHIFT = 3.0, 5.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise (N, C, H, W)."""
+        mean, scale = self.running_mean, self.running_var
+        if not self.training or mean is None or scale is None:
+            return super().forward(x)
+        with torch.no_grad():
+            variance, average = torch.var_mean(x.float(), (0, 2, 3), correction=0)
+            deviation = torch.sqrt(scale + self.eps)
+            by = (torch.sqrt(variance + self.eps) / deviation).clamp(
+                1 / self.MAX_SCALE, self.MAX_SCALE
+            )
+            shift = ((average - mean) / deviation).clamp(-self.MAX_SHIFT, self.MAX_SHIFT)
+        found = F.batch_norm(
+            x, None, None, self.weight * by, self.bias + self.weight * shift, True, 0.0, self.eps
+        )
+        with torch.no_grad():
+            mean.lerp_(average, self.MOMENTUM)
+            scale.lerp_(variance, self.MOMENTUM)
+        return found
+
+
+def _conv(
+    inputs: int,
+    outputs: int,
+    kernel: int = 3,
+    stride: int = 1,
+    norm: type[nn.BatchNorm2d] = nn.BatchNorm2d,
+) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
-        nn.BatchNorm2d(outputs),
+        norm(outputs),
         nn.ReLU(),
     )
 
@@ -75,11 +113,11 @@ def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Seq
 class _Block(nn.Module):
     """x + conv(relu(conv(x))), normalised; the second norm starts at zero."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, norm: type[nn.BatchNorm2d] = nn.BatchNorm2d) -> None:
         super().__init__()
-        self.first = _conv(width, width)
+        self.first = _conv(width, width, norm=norm)
         self.second = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.norm = nn.BatchNorm2d(width)
+        self.norm = norm(width)
         nn.init.zeros_(self.norm.weight)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -140,15 +178,19 @@ class Decoder(nn.Module):
     def __init__(self, config: LoupeConfig) -> None:
         super().__init__()
         top, middle, low = config.decoder
-        self.enter = _conv(config.coarse + PROMPT_MAPS, top)
-        self.down1 = nn.Sequential(_conv(top, middle, stride=2), _Block(middle))
-        self.down2 = nn.Sequential(_conv(middle, low, stride=2), _Block(low), _Block(low))
-        self.up1 = _conv(low, middle, 1)
-        self.join1 = _conv(middle, middle)
-        self.up2 = _conv(middle, top, 1)
-        self.join2 = _conv(top, top)
-        self.up3 = _conv(top, config.fine, 1)
-        self.join3 = _conv(2 * config.fine, config.fine)
+        self.enter = _conv(config.coarse + PROMPT_MAPS, top, norm=Renorm)
+        self.down1 = nn.Sequential(
+            _conv(top, middle, stride=2, norm=Renorm), _Block(middle, Renorm)
+        )
+        self.down2 = nn.Sequential(
+            _conv(middle, low, stride=2, norm=Renorm), _Block(low, Renorm), _Block(low, Renorm)
+        )
+        self.up1 = _conv(low, middle, 1, norm=Renorm)
+        self.join1 = _conv(middle, middle, norm=Renorm)
+        self.up2 = _conv(middle, top, 1, norm=Renorm)
+        self.join2 = _conv(top, top, norm=Renorm)
+        self.up3 = _conv(top, config.fine, 1, norm=Renorm)
+        self.join3 = _conv(2 * config.fine, config.fine, norm=Renorm)
         self.mask = nn.Conv2d(config.fine, 1, 1)
         self.coarse_mask = nn.Conv2d(top, 1, 1)
         self.score = nn.Sequential(nn.Linear(2 * top + low, 64), nn.ReLU(), nn.Linear(64, 1))
