@@ -19,6 +19,11 @@ CONDITIONS: Mapping[str, str] = {
     "candidates": "there are several candidates to choose from",
     "suggestions": "there are suggested names",
     "selection": "objects are selected (never together with a prompt)",
+    "object": "an accepted object is among the selected ones",
+    "proposal": "a proposal is among the selected objects",
+    "only_proposals": "proposals are selected, and nothing else",
+    "proposals": "proposals are shown in this image",
+    "folder_decision": "proposals of the whole folder were decided on",
     "objects": "the image has objects",
     "proposing": "objects are being proposed (and there is neither prompt nor selection)",
     "clipboard": "objects were copied",
@@ -117,7 +122,7 @@ def _edit() -> Iterable[Command]:
         hint="Insert a copy of the selected objects beside them",
     )  # fmt: skip
     yield Command(
-        "edit.delete", "Delete", ("Del", "Backspace"), "trash", "Edit", enabled="selection",
+        "edit.delete", "Delete", ("Del", "Backspace"), "trash", "Edit", enabled="object",
         hint="Delete the selected objects",
     )  # fmt: skip
     yield Command(
@@ -341,6 +346,53 @@ def _tools() -> Iterable[Command]:
     )  # fmt: skip
 
 
+def _proposals() -> Iterable[Command]:
+    yield Command(
+        "proposals.accept", "Accept Proposal", ("Return", "Enter"), "accept", "Proposals",
+        enabled="proposal", hint="Keep the selected proposals, and go on with the next",
+    )  # fmt: skip
+    yield Command(
+        "proposals.reject", "Reject Proposal", ("Del", "Backspace"), "trash", "Proposals",
+        enabled="only_proposals",
+        hint="Throw the selected proposals away, and go on with the next",
+    )  # fmt: skip
+    yield Command(
+        "proposals.next", "Next Proposal", ("J",), "next", "Proposals", enabled="proposals",
+        repeats=True, hint="Select the next proposal of this image",
+    )  # fmt: skip
+    yield Command(
+        "proposals.previous", "Previous Proposal", ("K",), "previous", "Proposals",
+        enabled="proposals", repeats=True, hint="Select the proposal before",
+    )  # fmt: skip
+    yield Command(
+        "proposals.next_image", "Next Image with Proposals", ("Shift+J",), "images", "Proposals",
+        enabled="project", hint="The next image of the list that has proposals",
+    )  # fmt: skip
+    yield Command(
+        "proposals.accept_shown", "Accept All Shown", ("Ctrl+Return",), "accept", "Proposals",
+        True, "proposals", hint="Keep every proposal of this image that passes the filter",
+    )  # fmt: skip
+    yield Command(
+        "proposals.reject_shown", "Reject All Shown", ("Ctrl+Del",), "trash", "Proposals",
+        enabled="proposals",
+        hint="Throw away every proposal of this image that passes the filter",
+    )  # fmt: skip
+    yield Command(
+        "proposals.accept_folder", "Accept All Shown in the Whole Folder",
+        ("Ctrl+Shift+Return",), "", "Proposals", True, "project",
+        hint="In every image, keep the proposals that pass the filter",
+    )  # fmt: skip
+    yield Command(
+        "proposals.reject_folder", "Reject All Shown in the Whole Folder", (), "", "Proposals",
+        enabled="project", hint="In every image, throw away the proposals that pass the filter",
+    )  # fmt: skip
+    yield Command(
+        "proposals.take_back", "Take Back the Decision for the Folder", (), "undo", "Proposals",
+        enabled="folder_decision",
+        hint="Undo it in every image that was not changed since",
+    )  # fmt: skip
+
+
 def _names() -> Iterable[Command]:
     yield Command(
         "class.search", "Find Class…", ("L", "/"), "search", "Names",
@@ -378,7 +430,8 @@ def _help() -> Iterable[Command]:
 
 
 COMMANDS: tuple[Command, ...] = (
-    *_file(), *_edit(), *_image(), *_proposing(), *_view(), *_tools(), *_names(), *_help(),
+    *_file(), *_edit(), *_image(), *_proposing(), *_view(), *_tools(),
+    *_proposals(), *_names(), *_help(),
 )  # fmt: skip
 """Everything the user can do, in menu order."""
 

@@ -63,9 +63,11 @@ DIFFERENCES: Mapping[str, Bindings] = MappingProxyType(
 # these groups only one holds.
 _APART = (
     frozenset({"prompt", "candidate", "candidates"}),
-    frozenset({"selection"}),
+    frozenset({"selection", "object", "proposal", "only_proposals"}),
     frozenset({"proposing"}),
 )
+# Delete deletes where an accepted object is selected, and rejects where only proposals are.
+_OPPOSITES = {"object", "only_proposals"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,8 @@ def bindings(
 
 def can_share(one: Command, other: Command) -> bool:
     """Whether two commands are never enabled at the same time."""
+    if {one.enabled, other.enabled} == _OPPOSITES:
+        return True
     groups = [place for place, group in enumerate(_APART) for row in (one, other)
               if row.enabled in group]  # fmt: skip
     return len(set(groups)) == 2

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from annotator.core.images import LoadedImage
     from annotator.services.assistant import Loading
     from annotator.services.document import Document
+    from annotator.services.proposals import FolderDecision
     from annotator.services.settings import Settings, SettingsStore
     from annotator.services.workspace import Workspace
     from annotator.ui.command_palette import CommandPalette, Source
@@ -190,6 +191,8 @@ class MainWindow(QMainWindow):
         self.addToolBar(Qt.ToolBarArea.TopToolBarArea, bar)
 
     def _make_handlers(self) -> dict[str, Callable[[], object]]:
+        from annotator.ui import proposal_commands
+
         workspace, canvas = self.workspace, self.canvas
         handlers: dict[str, Callable[[], object]] = {
             "file.open_folder": self.choose_folder,
@@ -255,7 +258,7 @@ class MainWindow(QMainWindow):
             "help.command_palette": self._open_palette,
             "help.about": self._show_about,
         }
-        return handlers | self._make_series()
+        return handlers | self._make_series() | proposal_commands.handlers(workspace)
 
     def _make_series(self) -> dict[str, Callable[[], object]]:
         """The commands that come in numbers or kinds."""
@@ -289,6 +292,7 @@ class MainWindow(QMainWindow):
         workspace.image_shown.connect(self._show_title)
         workspace.reported.connect(self.messages.show_error)
         workspace.name_wanted.connect(self._ask_name)
+        workspace.proposals.finished.connect(self._tell_decision)
         workspace.assistant.loading_changed.connect(self._show_loading)
         workspace.assistant.device_changed.connect(self._show_device)
         for signal in (
@@ -300,6 +304,8 @@ class MainWindow(QMainWindow):
             workspace.tool_changed,
             workspace.clipboard_changed,
             workspace.suggestions_changed,
+            workspace.proposals.filter_changed,
+            workspace.proposals.finished,
             workspace.everything.running_changed,
             self.canvas.shape_changed,
         ):
@@ -606,6 +612,11 @@ class MainWindow(QMainWindow):
         for dialog in self.findChildren(SettingsDialog):
             dialog.show_device(model_id, text)
 
+    def _tell_decision(self, done: FolderDecision) -> None:
+        from annotator.ui.proposal_commands import tell_finished
+
+        tell_finished(self.workspace, self.messages, done)
+
     def _show_title(self, key: str) -> None:
         document = self.workspace.document
         if document is not None:
@@ -627,6 +638,7 @@ class MainWindow(QMainWindow):
         if not self._populated:
             return
         from annotator.actions import set_enabled, show_names
+        from annotator.ui import proposal_commands
 
         workspace, actions = self.workspace, self.actions_by_id
         document, key = workspace.document, workspace.key
@@ -648,6 +660,7 @@ class MainWindow(QMainWindow):
                 "clipboard": workspace.can_paste,
                 "undo": prompt or bool(document and key and document.undo_text(key)),
                 "redo": bool(document and key and document.redo_text(key)),
+                **proposal_commands.conditions(workspace, prompt=prompt),
             },
         )
         actions[f"tool.{workspace.tool}"].setChecked(True)
@@ -679,7 +692,10 @@ class MainWindow(QMainWindow):
 
     def _show_context_menu(self, position: object, annotation_id: object) -> None:
         menu = QMenu(self)
+        decisions = ("proposals.accept", "proposals.reject", "")
+        proposed = any(a.proposed for a in self.workspace.selected)
         for command_id in (
+            *(decisions if proposed else ()),
             "edit.rename", "edit.attributes", "", "edit.cut", "edit.copy", "edit.paste",
             "edit.duplicate", "edit.delete", "", "edit.raise", "edit.lower", "edit.to_top",
             "edit.to_bottom", "", "edit.crowd", "edit.lock", "edit.hide", "edit.show_all",

@@ -499,6 +499,10 @@ class Document(QObject):
         """
         return self._memory(space).living()
 
+    def vector(self, annotation_id: int, space: str) -> NDArray[np.float32] | None:
+        """What one object looks like, (d,), None if nobody has looked; also without a name."""
+        return self._memory(space).vector(annotation_id)
+
     def set_vector(self, annotation_id: int, space: str, vector: NDArray[np.float32]) -> None:
         """Remember what an object looks like: (d,) float32."""
         import numpy as np

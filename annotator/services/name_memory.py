@@ -55,6 +55,11 @@ class NameMemory:
         self._categories[place] = -1 if category is None else category
         self._living = None
 
+    def vector(self, annotation: int) -> NDArray[np.float32] | None:
+        """The vector of an object, named or not, (d,), or None."""
+        place = self._places.get(annotation)
+        return None if place is None else self._vectors[place]
+
     def rename(self, annotation: int, category: int | None) -> None:
         """The object has another class now, or None: no class, or it is gone."""
         place = self._places.get(annotation)

@@ -130,8 +130,8 @@ class Proposals(QObject):
         found = self.shown(annotations)
         return tuple(a for a in annotations if not a.proposed or a.id in found)
 
-    def _open(self, categories: frozenset[int | None] | None) -> list[int]:
-        """Shown proposals of the current image that are not hidden, bottom layer first."""
+    def open(self, categories: frozenset[int | None] | None = None) -> list[int]:
+        """Ids of the shown and not hidden proposals of the current image, bottom layer first."""
         annotations = self._editing.annotations
         found = self.shown(annotations)
         return [
@@ -182,7 +182,7 @@ class Proposals(QObject):
             accept: whether they become objects or go away.
             categories: only these classes (None among them: without a name).
         """
-        self.decide(self._open(categories), accept=accept)
+        self.decide(self.open(categories), accept=accept)
 
     def decide_selected(self, *, accept: bool, category_id: int | None = None) -> None:
         """Accept or reject the selected proposals; a single one hands on to the next."""
@@ -190,12 +190,12 @@ class Proposals(QObject):
         order = self._walk(1)
         self.decide(chosen, accept=accept, category_id=category_id)
         if len(chosen) == 1:
-            left = set(self._open(None))
+            left = set(self.open())
             self._select(next((i for i in order if i in left and i not in chosen), None))
 
     def _walk(self, step: int) -> list[int]:
         """Proposals to decide on, beginning after (1) or before (-1) the selected one, around."""
-        found = set(self._open(None))
+        found = set(self.open())
         every = [a.id for a in self._editing.annotations]
         places = [place for place, i in enumerate(every) if i in self._editing.selection]
         start = (places[-1] + 1 if step > 0 else places[0]) if places else 0

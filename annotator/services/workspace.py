@@ -665,8 +665,7 @@ class Workspace(Editing):
             query = self._looks.get(self.candidate)
         elif len(self._selection) == 1:
             (without,) = self._selection
-            places = (ids == without).nonzero()[0]
-            query = vectors[places[-1]] if places.size else None
+            query = self._document.vector(without, BasicDescriber().id)
         return rank(self._document.categories(), ids, categories, vectors, query, without)
 
     def _suggest(self) -> None:

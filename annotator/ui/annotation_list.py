@@ -33,7 +33,8 @@ from annotator.core.annotation import Annotation
 from annotator.core.errors import UserError
 from annotator.ui.annotation_model import UNNAMED, AnnotationDelegate, AnnotationModel, placed
 from annotator.ui.icons import icon
-from annotator.ui.rows import paint_placeholder
+from annotator.ui.proposals_panel import ProposalsPanel
+from annotator.ui.rows import paint_placeholder, row_height
 
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QMenu
@@ -42,8 +43,10 @@ if TYPE_CHECKING:
     from annotator.services.workspace import Workspace
 
 ALL = -1
+PROPOSED = -2
 NONE = 0
-"""What the class filter holds instead of a class id: everything, or objects without a name."""
+"""What the class filter holds instead of a class id: everything, proposals, or objects without a
+name."""
 
 _Key = Qt.Key
 _Control = Qt.KeyboardModifier.ControlModifier
@@ -159,7 +162,7 @@ class ObjectView(QListView):
 
     def minimumSizeHint(self) -> QSize:
         """A few rows."""
-        return QSize(120, 4 * self.fontMetrics().height())
+        return QSize(120, 4 * row_height(self.fontMetrics()))
 
 
 def _action_for(event: QKeyEvent) -> str | None:
@@ -199,6 +202,7 @@ class AnnotationList(QWidget):
         self._document: Document | None = None
         self._syncing = False
         self.view = ObjectView()
+        self.proposals = ProposalsPanel(workspace)
         self.filter = QComboBox()
         self.buttons: dict[str, QToolButton] = {}
         self._build()
@@ -227,12 +231,14 @@ class AnnotationList(QWidget):
         ):
             self._button(foot, name, drawing, tip)
         foot.addStretch()
+        self._button(foot, "accept", "accept", "Accept the proposal (Enter)")
         self._button(foot, "rename", "tag", "Change the class (F2)")
         self._button(foot, "duplicate", "duplicate", "Duplicate (Ctrl+D)")
         self._button(foot, "delete", "trash", "Delete (Del)")
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
+        column.addWidget(self.proposals)
         column.addLayout(head)
         column.addWidget(self.view, 1)
         column.addLayout(foot)
@@ -261,6 +267,7 @@ class AnnotationList(QWidget):
         workspace.project_closed.connect(self._forget_project)
         workspace.image_shown.connect(self._follow_image)
         workspace.selection_changed.connect(self._follow_selection)
+        workspace.proposals.filter_changed.connect(lambda _: self._show())
         view.selectionModel().selectionChanged.connect(self._tell_selection)
         view.doubleClicked.connect(self._activate)
         view.hovered.connect(self.hovered)
@@ -299,12 +306,9 @@ class AnnotationList(QWidget):
             self._show()
 
     def _show(self) -> None:
-        annotations = self._workspace.annotations if self._document is not None else ()
+        annotations = self._workspace.visible if self._document is not None else ()
         self._fill_filter(annotations)
-        wanted = self.filter.currentData()
-        shown = tuple(
-            a for a in reversed(annotations) if wanted == ALL or (a.category_id or NONE) == wanted
-        )
+        shown = tuple(filter(self._is_wanted, reversed(annotations)))
         self.view.placeholder = "No objects in this image yet." if self._workspace.key else ""
         self._syncing = True
         self.view.model_.show(shown)
@@ -312,9 +316,17 @@ class AnnotationList(QWidget):
         self._follow_selection(self._workspace.selection)
         self._show_switches()
 
+    def _is_wanted(self, annotation: Annotation) -> bool:
+        wanted = self.filter.currentData()
+        if wanted == PROPOSED:
+            return annotation.proposed
+        return bool(wanted == ALL or (annotation.category_id or NONE) == wanted)
+
     def _fill_filter(self, annotations: tuple[Annotation, ...]) -> None:
         counts = Counter(a.category_id or NONE for a in annotations)
         names = [(ALL, f"All objects ({len(annotations):,})", "")]
+        proposed = sum(a.proposed for a in annotations)
+        names += [(PROPOSED, f"Proposals ({proposed:,})", "")] if proposed else []
         categories = self._document.categories() if self._document is not None else ()
         names += [
             (c.id, f"{c.name} ({counts[c.id]:,})", c.color) for c in categories if c.id in counts
@@ -349,6 +361,7 @@ class AnnotationList(QWidget):
         self._syncing = False
         for name in ("raise", "lower", "top", "bottom", "rename", "duplicate", "delete"):
             self.buttons[name].setEnabled(bool(places))
+        self.buttons["accept"].setEnabled(any(a.proposed for a in self._workspace.selected))
 
     def _show_switches(self) -> None:
         rows = self.view.model_.rows
@@ -389,6 +402,9 @@ class AnnotationList(QWidget):
     def _act(self, name: str, _checked: bool = False) -> None:
         workspace, chosen = self._workspace, self._workspace.selection
         current = self.view.currentIndex()
+        if name in ("hide", "show") and any(a.proposed for a in workspace.selected):
+            # Space and Enter mean here what they mean on the canvas.
+            name = "accept"
         if name in ("hide_all", "lock_all"):
             self._switch_all("hidden" if name == "hide_all" else "locked")
         elif name in ("hide", "lock"):
@@ -397,6 +413,8 @@ class AnnotationList(QWidget):
             self.edit_class(current if current.isValid() else self.view.model_.index(0))
         elif name == "delete":
             self._delete()
+        elif name == "accept":
+            workspace.accept_or_ask()
         elif name == "duplicate":
             workspace.duplicate()
         elif name == "show":
@@ -491,6 +509,8 @@ class AnnotationList(QWidget):
         from PySide6.QtWidgets import QMenu
 
         menu, chosen = QMenu(self), self._workspace.selected
+        if any(a.proposed for a in chosen):
+            self._add_decisions(menu)
         self._entry(menu, "Change class…\tF2", "tag", partial(self._act, "rename"))
         menu.addSeparator()
         for text, flag in (
@@ -517,6 +537,25 @@ class AnnotationList(QWidget):
         self._entry(menu, "Duplicate\tCtrl+D", "duplicate", self._workspace.duplicate)
         self._entry(menu, "Delete\tDel", "trash", self._delete)
         return menu
+
+    def _add_decisions(self, menu: QMenu) -> None:
+        """What can be decided on the selected proposals, and on all others of their classes."""
+        proposals, model = self._workspace.proposals, self.view.model_
+        chosen = [a for a in self._workspace.selected if a.proposed]
+        self._entry(menu, "Accept\tEnter", "accept", partial(self._act, "accept"))
+        reject = partial(proposals.decide_selected, accept=False)
+        self._entry(menu, "Reject\tDel", "trash", reject)
+        classes = frozenset(a.category_id for a in chosen)
+        names = ", ".join(f"“{name}”" for name in sorted({model.name(a) for a in chosen}))
+        more = menu.addMenu(f"All {names}")
+        for where, decide in (
+            ("in this image", proposals.decide_shown),
+            ("in the whole folder", proposals.decide_everywhere),
+        ):
+            for verb, accept in (("Accept", True), ("Reject", False)):
+                run = partial(decide, accept=accept, categories=classes)
+                self._entry(more, f"{verb} all shown {where}", "", run)
+        menu.addSeparator()
 
     @staticmethod
     def _entry(menu: QMenu, text: str, drawing: str, run: object) -> QAction:

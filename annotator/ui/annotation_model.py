@@ -26,6 +26,7 @@ from annotator.ui.rows import (
     Index,
     RowDelegate,
     paint_name,
+    paint_ring,
     paint_soft,
     paint_swatch,
     replace_rows,
@@ -167,7 +168,11 @@ class AnnotationModel(QAbstractListModel):
         origin = origin_text(annotation)
         if annotation.origin.score is not None:
             origin += f", {percent(annotation.origin.score)} sure"
+        if annotation.origin.stability is not None:
+            origin += f", {percent(annotation.origin.stability)} stable"
         facts.append(origin)
+        if annotation.proposed:
+            facts.insert(0, "Proposal: Enter accepts, Delete rejects")
         for flag, text in (
             (annotation.is_crowd, "Crowd"),
             (annotation.hidden, "Hidden"),
@@ -258,7 +263,8 @@ class AnnotationDelegate(RowDelegate):
             draw(painter, "unlock", lock, ICON, faint)
         category = model.category(annotation)
         swatch = swatch_rect(area, lock.x() + ICON + GAP)
-        paint_swatch(painter, swatch, category.color if category else UNKNOWN_COLOR, palette)
+        color = category.color if category else UNKNOWN_COLOR
+        (paint_ring if annotation.proposed else paint_swatch)(painter, swatch, color, palette)
         left = swatch.right() + 1 + GAP
         right = self._paint_facts(painter, option, annotation, left + area.width() // 4)
         font = QFont(option.font)
@@ -295,6 +301,8 @@ class AnnotationDelegate(RowDelegate):
             right -= width + GAP
         if annotation.is_crowd:
             right = self._paint_badge(painter, option, "crowd", right, soft)
+        if annotation.proposed and right - metrics.horizontalAdvance("proposed") - 8 > least:
+            right = self._paint_badge(painter, option, "proposed", right, soft)
         return right
 
     @staticmethod

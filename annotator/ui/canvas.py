@@ -134,6 +134,8 @@ class Canvas(ImageView):
         workspace.working_changed.connect(self._follow_working)
         workspace.finishing_changed.connect(self._follow_finishing)
         workspace.active_category_changed.connect(self._follow_active)
+        workspace.proposals.filter_changed.connect(self._follow_filter)
+        workspace.proposals.revealed.connect(self.reveal)
         self._settings.changed.connect(self._follow_settings)
         self._follow_settings(self._settings.settings)
         if workspace.document is not None:
@@ -202,13 +204,15 @@ class Canvas(ImageView):
 
     def _make_items(self) -> list[AnnotationItem]:
         known = {item.annotation.id: item for item in self._masks.items}
-        return [self._item(annotation, known) for annotation in self._workspace.annotations]
+        return [self._item(annotation, known) for annotation in self._workspace.visible]
 
     def _item(self, annotation: Annotation, known: dict[int, AnnotationItem]) -> AnnotationItem:
         color = self._color(annotation.category_id)
         item = known.get(annotation.id)
         same = item is not None and (item.annotation is annotation or item.annotation == annotation)
-        return item if item and same and item.color == color else AnnotationItem(annotation, color)
+        if item and same and item.color == color:
+            return item
+        return AnnotationItem(annotation, color, item)
 
     def _color(self, category_id: int | None) -> str:
         return "" if category_id is None else self._colors.get(category_id, "")
@@ -219,6 +223,10 @@ class Canvas(ImageView):
         self._masks.set_items(self._make_items())
         self._overlay.hovered = None
         self._follow_selection(self._workspace.selection)
+
+    def _follow_filter(self, _filter: object) -> None:
+        if self._workspace.key is not None:
+            self._follow_annotations(self._workspace.key)
 
     def _follow_categories(self) -> None:
         document = self._workspace.document
@@ -326,6 +334,16 @@ class Canvas(ImageView):
             max(b.x1 for b in boxes), max(b.y1 for b in boxes),
         )  # fmt: skip
         self._set_view(views.framed(box, self._device_size(), self._view.zoom))
+
+    def reveal(self, annotation_id: int) -> None:
+        """Bring an object into view unless all of it is seen already."""
+        area = self.frame().area
+        for item in self._overlay.selected:
+            box = item.bounds
+            if item.annotation.id == annotation_id and not (
+                area.contains(box.x0, box.y0) and area.contains(box.x1, box.y1)
+            ):
+                self.center_on((annotation_id,))
 
     def set_masks_hidden(self, hidden: bool) -> None:
         """Show the bare image while a key is held."""

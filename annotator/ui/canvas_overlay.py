@@ -82,8 +82,7 @@ class Overlay:
             shown.paint(painter, self._active(), kind, self.opacity, frame.unit)
 
     def _active(self) -> str:
-        # A proposal without a class must not look like a finished object without one.
-        return self.color or "#39c5ff"
+        return self.color or items.OPEN
 
     def _paint_ghosts(self, painter: QPainter, frame: Frame, ghost: Ghost) -> None:
         area = frame.area
@@ -132,8 +131,11 @@ class Overlay:
                 continue
             number = item.annotation.category_id
             text = "no name" if number is None else self.names.get(number, "?")
+            if item.annotation.proposed:
+                text += " · proposed"
             corner = frame.rect(item.bounds).topLeft()
-            items.draw_tag(painter, text, item.color, corner, viewport)
+            proposed_color = items.OPEN if item.annotation.proposed else ""
+            items.draw_tag(painter, text, item.color or proposed_color, corner, viewport)
 
     def _paint_marks(self, painter: QPainter, frame: Frame) -> None:
         hovered = self.mark_hovered

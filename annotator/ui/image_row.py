@@ -19,7 +19,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
-from annotator.core.annotation import ImageState
+from annotator.core.annotation import ImageRecord, ImageState
 from annotator.ui import icons
 from annotator.ui.image_model import ImageModel
 from annotator.ui.theme import is_dark, mixed, soft_text
@@ -154,7 +154,7 @@ class ImageRow(QStyledItemDelegate):
         mark.moveCenter(QRect(mark.left(), row.top(), _MARK, row.height()).center())
         color = text if chosen else state_color(record.state, palette)
         draw_state(painter, QRectF(mark), record.state, color)
-        right = self._paint_count(painter, option.font, mark.left() - 5, row, record.count, dim)
+        right = self._paint_count(painter, option.font, mark.left() - 5, row, record, dim)
         words = QRect(picture.right() + _GAP, row.top(), 0, row.height())
         words.setRight(right - 6)
         _paint_name(painter, option.font, words, record.key, text, dim)
@@ -204,12 +204,15 @@ class ImageRow(QStyledItemDelegate):
         painter.setClipping(False)
 
     def _paint_count(
-        self, painter: QPainter, font: QFont, right: int, row: QRect, count: int, color: QColor
-    ) -> int:
-        """Draw the number of objects, right-aligned; the new right edge for the name."""
-        if not count:
+        self, painter: QPainter, font: QFont, right: int, row: QRect, record: ImageRecord,
+        color: QColor,
+    ) -> int:  # fmt: skip
+        """Draw "12 +3": objects and proposals, right-aligned; the new right edge for the name."""
+        parts = [f"{record.count:,}"] if record.count else []
+        parts += [f"+{record.proposals:,}"] if record.proposals else []
+        if not parts:
             return right
-        text = f"{count:,}"
+        text = " ".join(parts)
         width = QFontMetrics(font).horizontalAdvance(text)
         painter.setFont(font)
         painter.setPen(color)

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from annotator.ui.canvas_pixels import Rings
 
 UNNAMED = "#ffffff"
-"""Colour of objects without a class; they are dashed, too."""
+"""Colour of objects without a class; no class of the palette has it."""
+OPEN = "#39c5ff"
+"""Colour of what is not accepted and has no class: no finished object looks like it."""
 POSITIVE = QColor("#1fae4b")
 NEGATIVE = QColor("#e0352b")
 MARK_RADIUS = 8.0
@@ -46,8 +48,22 @@ WHOLE_LIMIT = 1 << 21
 TINY = 4.0
 """Objects smaller than this many viewport pixels are drawn as a dot."""
 
+_DASH, _GAP = 6.0, 4.0
+"""Lengths in the outline of a proposal, viewport pixels."""
+
 _DARK, _LIGHT = QColor(0, 0, 0, 150), QColor(255, 255, 255, 190)
 _MARGIN = 6.0
+_SHARES = {
+    "selected": 1.15,
+    "candidate": 0.85,
+    "preview": 0.45,
+    "hovered": 0.3,
+    "proposed": 0.35,
+    "proposed dense": 0.35,
+    "proposed selected": 0.6,
+}
+"""How much of the opacity of fills each kind has."""
+_AS_PROPOSED = {"object": "proposed", "dense": "proposed dense", "selected": "proposed selected"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,18 +101,20 @@ def style(name: str, kind: str, opacity: float, unit: float) -> Style:
     Args:
         name: "#rrggbb" of the class, "" for objects without one.
         kind: "object", "dense" (one of very many), "selected", "hovered", "candidate" or
-            "preview".
+            "preview"; "proposed", "proposed dense" and "proposed selected" for proposals.
         opacity: of the fill, 0 to 1.
         unit: image pixels per viewport pixel.
     """
-    color = QColor(name or UNNAMED)
+    proposed = kind.startswith("proposed")
+    color = QColor(name or (OPEN if proposed else UNNAMED))
     fill = QColor(color)
     casing = _DARK if luminance(color) > 0.3 else _LIGHT
-    share = {"selected": 1.15, "candidate": 0.85, "preview": 0.45, "hovered": 0.3}.get(kind, 1.0)
     # White hides what is beneath more than a colour does.
-    fill.setAlphaF(min(opacity * share * (1.0 if name else 0.6), 1.0))
+    fill.setAlphaF(min(opacity * _SHARES.get(kind, 1.0) * (1.0 if name or proposed else 0.6), 1.0))
     strokes: tuple[QPen, ...]
-    if kind == "selected":
+    if proposed:
+        strokes = _proposed_strokes(color, kind, unit)
+    elif kind == "selected":
         strokes = (
             _pen(QColor(0, 0, 0, 190), 5.6, unit),
             _pen(QColor(255, 255, 255), 3.4, unit),
@@ -111,14 +129,39 @@ def style(name: str, kind: str, opacity: float, unit: float) -> Style:
     elif kind == "preview":
         strokes = (_pen(QColor(0, 0, 0, 90), 2.8, unit), _pen(brightened(color), 1.3, unit))
     else:
-        strokes = (_pen(casing, 3.2, unit), _pen(color, 1.5, unit, dashed=not name))
+        strokes = (_pen(casing, 3.2, unit), _pen(color, 1.5, unit))
     return Style(QBrush(fill), strokes)
 
 
-def _hairline(color: QColor) -> QPen:
+def _proposed_strokes(color: QColor, kind: str, unit: float) -> tuple[QPen, ...]:
+    """Short dashes with nothing beneath them: the image shows through, unlike any object's line."""
+    bright = brightened(color)
+    if kind == "proposed dense":
+        return (_hairline(bright, dashed=True),)
+    if kind == "proposed selected":
+        white = _pen(QColor(255, 255, 255), 3.4, unit)
+        return (
+            _pen(QColor(0, 0, 0, 190), 5.6, unit),
+            white,
+            _dashes(bright.darker(170), 3.4, unit),
+        )
+    return (_dashes(QColor(0, 0, 0, 200), 3.6, unit), _dashes(bright, 2.0, unit))
+
+
+def _dashes(color: QColor, width: float, unit: float) -> QPen:
+    """Dashes of the same length at any width, so that one lies inside the other."""
+    pen = QPen(color, width * unit)
+    pen.setCapStyle(Qt.PenCapStyle.FlatCap)
+    pen.setDashPattern([_DASH / width, _GAP / width])
+    return pen
+
+
+def _hairline(color: QColor, *, dashed: bool = False) -> QPen:
     """One device pixel wide: drawn ten times quicker than wider lines."""
     pen = QPen(color, 1.0)
     pen.setCosmetic(True)
+    if dashed:
+        pen.setDashPattern([_DASH, _GAP])
     return pen
 
 
@@ -127,10 +170,11 @@ def draw_path(painter: QPainter, path: QPainterPath, look: Style) -> None:
     if look.strokes[0].isCosmetic():
         painter.fillPath(path, look.fill)
         shift = 1 / painter.transform().m11()
-        painter.translate(shift, shift)
-        painter.strokePath(path, look.strokes[0])
-        painter.translate(-shift, -shift)
-        painter.strokePath(path, look.strokes[1])
+        for shadow in look.strokes[:-1]:
+            painter.translate(shift, shift)
+            painter.strokePath(path, shadow)
+            painter.translate(-shift, -shift)
+        painter.strokePath(path, look.strokes[-1])
         return
     painter.setBrush(look.fill)
     painter.setPen(look.strokes[0])
@@ -158,17 +202,24 @@ class AnnotationItem:
     Args:
         annotation: what to draw.
         color: "#rrggbb" of its class, "" without one.
+        before: the drawing of an earlier state; its outline is kept where the shape is the same.
     """
 
     __slots__ = ("_paths", "annotation", "bounds", "color")
 
-    def __init__(self, annotation: Annotation, color: str) -> None:
+    def __init__(
+        self, annotation: Annotation, color: str, before: AnnotationItem | None = None
+    ) -> None:
         from annotator.core.shapes import bounds
 
         self.annotation = annotation
         self.color = color
-        self.bounds = bounds(annotation)
-        self._paths: dict[int, QPainterPath] = {}
+        self.bounds: Box
+        self._paths: dict[int, QPainterPath]
+        if before is not None and before.annotation.shape == annotation.shape:
+            self.bounds, self._paths = before.bounds, before._paths
+        else:
+            self.bounds, self._paths = bounds(annotation), {}
 
     def hit(self, x: float, y: float, slack: float = 0.0) -> bool:
         """Whether an image position lies on the object; `slack` helps with very small ones."""
@@ -185,9 +236,11 @@ class AnnotationItem:
     def paint(
         self, painter: QPainter, area: Box, unit: float, opacity: float, kind: str = "object"
     ) -> None:
-        """Draw the part inside `area` (image pixels); `kind` as in `style`."""
+        """Draw the part inside `area` (image pixels); `kind` as in `style`, for an object."""
+        if self.annotation.proposed:
+            kind = _AS_PROPOSED.get(kind, kind)
         if max(self.bounds.width, self.bounds.height) < TINY * unit:
-            self._paint_dot(painter, unit, strong=kind in ("selected", "hovered"))
+            self._paint_dot(painter, unit, strong=kind.endswith(("selected", "hovered")))
         elif isinstance(self.annotation.shape, Box):
             look = style(self.color, kind, opacity * 0.25, unit)
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -206,9 +259,8 @@ class AnnotationItem:
         size = TINY * unit
         border = QColor("white") if strong else _DARK
         painter.fillRect(QRectF(x - size * 0.7, y - size * 0.7, size * 1.4, size * 1.4), border)
-        painter.fillRect(
-            QRectF(x - size / 2, y - size / 2, size, size), QColor(self.color or UNNAMED)
-        )
+        color = QColor(self.color or (OPEN if self.annotation.proposed else UNNAMED))
+        painter.fillRect(QRectF(x - size / 2, y - size / 2, size, size), color)
 
     def prepare(self, unit: float) -> bool:
         """Trace the outline `paint` will need; False when there was nothing to do."""
@@ -266,7 +318,16 @@ class AnnotationItem:
             path.moveTo(x, y0)
             path.lineTo(x, y1)
         for pen in look.strokes:
-            painter.strokePath(path, pen)
+            painter.strokePath(path, _stitched(pen) if pen.dashPattern() else pen)
+
+
+def _stitched(pen: QPen) -> QPen:
+    """Dashes for lines along pixel edges: over every corner of pixels, open between them."""
+    stitched = QPen(pen)
+    half = 0.5 / pen.widthF()
+    stitched.setDashPattern([half, half])
+    stitched.setDashOffset(half / 2)
+    return stitched
 
 
 def _shrink(unit: float) -> int:

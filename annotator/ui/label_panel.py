@@ -218,7 +218,8 @@ class LabelPanel(QWidget):
 
     def _count(self, _key: str = "") -> None:
         document = self._document
-        here = Counter(a.category_id for a in self._workspace.annotations) if document else {}
+        accepted = (a for a in self._workspace.annotations if not a.proposed)
+        here = Counter(a.category_id for a in accepted) if document else {}
         usage = document.category_usage() if document is not None else {}
         self.classes.model_.set_counts(usage, here)
 
@@ -339,6 +340,8 @@ class LabelPanel(QWidget):
             self._workspace.reported.emit(error)
 
     def _select_objects(self, category_id: int) -> None:
-        found = [a.id for a in self._workspace.annotations if a.category_id == category_id]
-        self._workspace.select(found)
+        here = self._workspace.annotations
+        self._workspace.select(
+            a.id for a in here if a.category_id == category_id and not a.proposed
+        )
         self.left.emit()

@@ -142,6 +142,18 @@ def paint_swatch(painter: QPainter, area: QRect, color: str, palette: QPalette) 
     painter.drawRoundedRect(area.toRectF().adjusted(0.5, 0.5, -0.5, -0.5), 3, 3)
 
 
+def paint_ring(painter: QPainter, area: QRect, color: str, palette: QPalette) -> None:
+    """The dashed rim of a swatch: the class of something nobody has accepted."""
+    # Dark classes on a dark list, and light ones on a light list, need some of the text's colour.
+    ink = mixed(palette.color(QPalette.ColorRole.Text), QColor(color), 0.3)
+    pen = QPen(ink, 1.8)
+    pen.setCapStyle(Qt.PenCapStyle.FlatCap)
+    pen.setDashPattern([1.6, 1.2])
+    painter.setPen(pen)
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    painter.drawRoundedRect(area.toRectF().adjusted(1, 1, -1, -1), 2, 2)
+
+
 def swatch_rect(area: QRect, left: int) -> QRect:
     """A swatch at this x, in the middle of a row."""
     side = min(14, area.height() - 8)

@@ -17,6 +17,7 @@ from annotator.services.document import DamagedJournal, Document
 from annotator.services.settings import SettingsStore
 from annotator.services.workspace import Workspace
 from models.api import Box, Prompt
+from models.describe import BasicDescriber
 
 WIDTH, HEIGHT = 24, 16
 KEYS = ("a.png", "b.png", "c.png")
@@ -513,3 +514,20 @@ def test_a_decision_for_the_folder_ends_with_the_project(workspace, folder):
     workspace.open_folder(folder)
     left = sum(counts(workspace.document, key)[1] for key in KEYS)
     assert left == 3, "it had not begun"
+
+
+def test_names_are_ranked_by_how_the_selected_proposal_looks(workspace):
+    document, space = workspace.document, BasicDescriber().id
+    rng = np.random.default_rng(1)
+    looks = rng.normal(size=(2, 32)).astype(np.float32)
+    for category, vector in zip(("cat", "dog"), looks, strict=True):
+        number = add(document, category=document.add_category(category).id, x=9)
+        document.set_vector(number, space, vector)
+    number = propose(document)
+    for vector, name in ((looks[0], "cat"), (looks[1], "dog")):
+        document.set_vector(number, space, vector)
+        workspace.select([])
+        workspace.select([number])
+        assert workspace.suggestions()[0].name == name
+    assert document.vectors(space)[0].size == 2, "it teaches nothing itself"
+    assert document.vector(999, space) is None

@@ -47,6 +47,8 @@ class Window(QMainWindow):
         column.addWidget(self.button)
         self.setCentralWidget(centre)
         self.commands = table.build_actions(self, self.ran.append, bindings(), icon)
+        # Nothing is both a proposal and none: keys are shared between the two.
+        table.set_enabled(self.commands, {"proposal": False, "only_proposals": False})
         self.menus = table.build_menus(self.menuBar(), self.commands)
         self.guard = KeyGuard(self, (self.canvas,))
         self.guard.set_bindings(bindings())
@@ -101,7 +103,7 @@ def test_every_command_is_in_a_menu_or_has_keys(window):
 
 def test_menus_follow_the_table(window):
     titles = [action.text().replace("&", "") for action in window.menuBar().actions()]
-    assert titles == ["File", "Edit", "Image", "View", "Tools", "Names", "Help"]
+    assert titles == ["File", "Edit", "Image", "View", "Tools", "Proposals", "Names", "Help"]
     assert window.menus["View/Theme"].actions()[0].text().replace("&", "") == "System Theme"
     assert window.commands["file.open_recent"].menu() is window.menus["file.open_recent"]
     assert not any(
@@ -145,7 +147,7 @@ def test_set_enabled_touches_only_what_is_named(window):
     table.set_enabled(window.commands, {"prompt": False, "project": True})
     assert not window.commands["prompt.clear"].isEnabled()
     assert window.commands["edit.delete"].isEnabled()
-    table.set_enabled(window.commands, {"selection": False})
+    table.set_enabled(window.commands, {"object": False})
     assert not window.commands["edit.delete"].isEnabled()
     assert not window.commands["prompt.clear"].isEnabled()
 
@@ -159,9 +161,9 @@ def test_tooltips_show_the_first_key_and_the_hint(window):
 
 
 def test_changed_bindings_act_at_once(window, qtbot):
-    table.apply_bindings(window.commands, bindings("standard", {"tool.box": ("K",)}))
+    table.apply_bindings(window.commands, bindings("standard", {"tool.box": ("W",)}))
     qtbot.keyClick(window.canvas, Qt.Key.Key_R)
-    qtbot.keyClick(window.canvas, Qt.Key.Key_K)
+    qtbot.keyClick(window.canvas, Qt.Key.Key_W)
     assert window.ran == ["tool.box"]
 
 
@@ -197,11 +199,13 @@ def test_on_the_canvas_every_key_is_a_command(window, qtbot, key, modifier, comm
 
 
 def test_backspace_takes_back_a_point_or_deletes(window, qtbot):
-    table.set_enabled(window.commands, {"prompt": True, "selection": False})
+    table.set_enabled(window.commands, {"prompt": True, "object": False})
     qtbot.keyClick(window.canvas, Qt.Key.Key_Backspace)
-    table.set_enabled(window.commands, {"prompt": False, "selection": True})
+    table.set_enabled(window.commands, {"prompt": False, "object": True})
     qtbot.keyClick(window.canvas, Qt.Key.Key_Backspace)
-    assert window.ran == ["prompt.take_back", "edit.delete"]
+    table.set_enabled(window.commands, {"object": False, "only_proposals": True})
+    qtbot.keyClick(window.canvas, Qt.Key.Key_Backspace)
+    assert window.ran == ["prompt.take_back", "edit.delete", "proposals.reject"]
 
 
 def test_tab_moves_the_focus_while_there_are_no_candidates(window, qtbot):

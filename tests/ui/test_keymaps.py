@@ -66,7 +66,13 @@ def test_commands_that_are_never_enabled_together_may_share_a_key():
     assert "Backspace" in keys["edit.delete"]
     assert "Backspace" in keys["prompt.take_back"]
     assert keymaps.claimants(keys, "edit.delete", "Backspace") == ()
-    assert keymaps.claimants(keys, "tool.box", "Backspace") == ("edit.delete", "prompt.take_back")
+    assert keymaps.claimants(keys, "edit.delete", "Del") == ()
+    assert keymaps.claimants(keys, "tool.box", "Backspace") == (
+        "edit.delete",
+        "prompt.take_back",
+        "proposals.reject",
+    )
+    assert keymaps.claimants(keys, "proposals.accept", "Del") == ("edit.delete", "proposals.reject")
 
 
 def test_three_claims_on_one_key_name_only_those_that_clash():
