@@ -64,19 +64,35 @@ def export_once(
         StoppedError: see `watched`.
     """
     folder = (cache or _cache_folder()) / f"{name}-{FORMAT}"
-    if _is_complete(folder):
-        return folder
+    if not _is_complete(folder):
+        export_anew(folder, program, arguments, title)
+    return folder
+
+
+def export_anew(folder: Path, program: str, arguments: Sequence[str], title: str) -> str:
+    """Make a folder of graphs, in place of one that is there; what the program writes to stdout.
+
+    Args:
+        folder: appears, or is replaced, when everything is in it.
+        program: see `export_once`.
+        arguments: see `export_once`.
+        title: see `export_once`.
+
+    Raises:
+        ModelError: see `export_once`.
+        StoppedError: see `watched`.
+    """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
     except OSError as error:
         raise ModelError(f"“{folder.parent}” cannot be written: {error.strerror}.") from error
     try:
-        _run(program, [*arguments, str(made)], title)
+        said = _run(program, [*arguments, str(made)], title)
         _put_in_place(made, folder)
     finally:
         shutil.rmtree(made, ignore_errors=True)
-    return folder
+    return said
 
 
 def _cache_folder() -> Path:

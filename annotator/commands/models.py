@@ -122,9 +122,13 @@ def _add_remove(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
-        "export", help="write the ONNX graphs of an EdgeSAM checkpoint (encoder, folded decoder)"
+        "export",
+        help="write the ONNX graphs of a checkpoint, compared with torch",
+        description="Writes the ONNX graphs of a checkpoint of EdgeSAM, SAM, MobileSAM, "
+        "EfficientSAM or FastSAM and compares what they compute with torch. The network is "
+        "recognised by its weights, not by the name of the file.",
     )
-    parser.add_argument("checkpoint", type=Path, help="edge_sam.pth or a checkpoint of its layout")
+    parser.add_argument("checkpoint", type=Path, help="a published checkpoint, or one of your own")
     parser.add_argument("folder", type=Path, help="where to; a sub-folder is made for the graphs")
     parser.set_defaults(act=_export)
 
@@ -279,12 +283,15 @@ def _remove(given: argparse.Namespace) -> int:
 
 
 def _export(given: argparse.Namespace) -> int:
-    from models.edgesam.graphs import from_checkpoint
-    from models.exporting import FILES
+    from models.exporting import export_anew
+    from models.weight_files import file_hash
 
-    graphs = from_checkpoint(given.checkpoint, given.folder)
-    for name in FILES:
-        sys.stdout.write(f"{graphs.decoder / name}\n")
+    checkpoint: Path = given.checkpoint
+    folder = given.folder / f"{checkpoint.stem}-{file_hash(checkpoint)[:8]}"
+    program = "models.sam_family.export_any"
+    sys.stderr.write(export_anew(folder, program, [str(checkpoint)], f"“{checkpoint.name}”"))
+    for path in sorted(folder.glob("*.onnx")):
+        sys.stdout.write(f"{path}\n")
     return 0
 
 

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -36,19 +38,41 @@ def export_module(
         outputs: names of the results.
         dynamic: axes whose length may vary, by argument or result.
     """
-    with warnings.catch_warnings(), torch.no_grad():
+    with (
+        tempfile.TemporaryDirectory(dir=path.parent) as folder,
+        warnings.catch_warnings(),
+        torch.no_grad(),
+    ):
         # The exporter is deprecated in favour of one that cannot do this yet.
         warnings.simplefilter("ignore")
+        made = Path(folder) / path.name
         torch.onnx.export(
             module.eval(),
             example,
-            str(path),
+            str(made),
             input_names=list(inputs),
             output_names=list(outputs),
             dynamic_axes={name: dict(axes) for name, axes in (dynamic or {}).items()},
             opset_version=OPSET,
             dynamo=False,
         )
+        _put(made, path)
+
+
+def _put(made: Path, path: Path) -> None:
+    """Move a graph; what does not fit into it, from 2 GB on, lies in one file beside it."""
+    if len(list(made.parent.iterdir())) == 1:
+        shutil.move(made, path)
+        return
+    import onnx
+
+    onnx.save_model(
+        onnx.load(made),
+        path,
+        save_as_external_data=True,
+        all_tensors_to_one_file=True,
+        location=f"{path.name}.data",
+    )
 
 
 def export_folded(prompts: PromptEncoder, decoder: MaskDecoder, folder: Path) -> None:
