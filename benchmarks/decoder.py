@@ -20,16 +20,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from drawn_edgesam import disc, export
 
 SHARES = (0.015, 0.15, 0.53)
 GRID = 64
-
-
-def disc(share: float, count: int, soft: float) -> np.ndarray:
-    """Logits (count, count) of a disc that covers this share of the frame."""
-    radius = count * np.sqrt(share / np.pi)
-    y, x = np.mgrid[:count, :count] + 0.5
-    return ((radius - np.hypot(x - count / 2, y - count / 2)) / soft).astype(np.float32)
 
 
 def alternate(variants: dict[str, Callable[[], object]], rounds: int) -> dict[str, np.ndarray]:
@@ -54,26 +48,14 @@ def report(title: str, taken: dict[str, np.ndarray], reference: str) -> None:
         print(f"  {name:44s} {milliseconds[0]:8.1f} ms (min {milliseconds[1]:.1f})  x {ratio:.2f}")
 
 
-def export(folder: Path) -> None:
-    """Write all graphs of an EdgeSAM with random weights."""
-    import torch
-
-    from models.networks.edgesam import EdgeSam
-    from models.networks.folded import export_folded, export_plain
-
-    torch.manual_seed(0)
-    network = EdgeSam().eval()
-    export_folded(network.prompt_encoder, network.mask_decoder, folder)
-    export_plain(network.prompt_encoder, network.mask_decoder, folder / "plain.onnx")
-
-
 class Decoders:
     """The plain and the folded decoder on one random embedding."""
 
     def __init__(self, folder: Path) -> None:
         import onnxruntime
 
-        from models.onnx_decoder import FoldedDecoder, open_session
+        from models.onnx_decoder import FoldedDecoder
+        from models.onnx_session import open_session
 
         self.image = np.random.default_rng(0).normal(size=(256, GRID, GRID)).astype(np.float32)
         self.plain = onnxruntime.InferenceSession(
