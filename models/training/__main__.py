@@ -12,6 +12,8 @@ from models.api import ModelError
 COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "evaluate": ("models.training.evaluation.command", "measure models on labelled images"),
+        "train": ("models.training.train_command", "train Loupe, the model that ships"),
+        "export": ("models.training.export_command", "make graphs of a checkpoint of Loupe"),
     }
 )
 """What comes first on the command line: its module with `run(arguments) -> exit code`, and help."""

@@ -35,12 +35,12 @@ def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
         ) from error
 
 
-def read_checkpoint(path: Path, form: str) -> dict[str, Any]:
+def read_checkpoint(path: Path, *forms: str) -> dict[str, Any]:
     """A training checkpoint, of this version.
 
     Args:
         path: the file.
-        form: what its entry "format" has to be.
+        forms: what its entry "format" may be.
 
     Raises:
         ModelError: it is missing, damaged or of another version.
@@ -56,11 +56,11 @@ def read_checkpoint(path: Path, form: str) -> dict[str, Any]:
             f"The checkpoint “{path}” is damaged, or no checkpoint at all. Use an earlier one."
         ) from error
     found = state.get("format") if isinstance(state, dict) else None
-    if found != form:
+    if found not in forms:
         what = f"“{found}”" if isinstance(found, str) else "something else"
         raise ModelError(
             f"“{path}” is not a checkpoint of this version of the training: it is {what}, not "
-            f"“{form}”. Go on with the version that made it, or begin anew."
+            f"“{forms[0]}”. Go on with the version that made it, or begin anew."
         )
     return dict(state)
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from models.api import ModelError
 from models.loupe import windows as geometry
 from models.networks.folded import export_module
 from models.networks.loupe import Loupe, Questions
+from models.segmenters.loupe import GRAPHS
+from models.training.checkpoints import fill, read_checkpoint, write_checkpoint
+from models.training.loop import FORMAT, as_config
+from models.weight_files import put_in_place
 
+WEIGHTS = "annotator-loupe-weights-1"
 HALVED = 512
 """Weights with at least this many numbers are stored with 16 bits."""
 
@@ -37,9 +45,65 @@ class _Decoder(nn.Module):
 
 
 def export(network: Loupe, folder: Path) -> None:
-    """Write `encoder.onnx` and `decoder.onnx`, weights with 16 bits, arithmetic with 32."""
+    """Write `encoder.onnx` and `decoder.onnx`, weights with 16 bits, arithmetic with 32.
+
+    At any time the folder holds both graphs from before, or not both, or both new ones. Other
+    files in it stay.
+
+    Raises:
+        ModelError: the disk is full, or the folder cannot be written.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # Beside the folder, so that what a crash leaves behind is never taken for a model.
+        with tempfile.TemporaryDirectory(prefix=f"{folder.name}.", dir=folder.parent) as made:
+            _write(network, Path(made))
+            folder.mkdir(exist_ok=True)
+            (folder / GRAPHS[-1]).unlink(missing_ok=True)
+            for name in GRAPHS:
+                put_in_place(Path(made) / name, folder / name)
+    except (OSError, RuntimeError) as error:
+        # torch reports a full disk as a RuntimeError.
+        reason = error.strerror if isinstance(error, OSError) else "is the disk full?"
+        raise ModelError(
+            f"The model cannot be written to “{folder}” ({reason}). Free some space or choose "
+            "another folder, and export again."
+        ) from error
+
+
+def save_weights(network: Loupe, path: Path) -> None:
+    """Write a network that can be trained further, numbers with 16 bits.
+
+    Raises:
+        ModelError: the disk is full.
+    """
+    state = {
+        name: value.half() if value.is_floating_point() else value
+        for name, value in network.state_dict().items()
+    }
+    write_checkpoint(path, {"format": WEIGHTS, "config": asdict(network.config), "network": state})
+
+
+def load_weights(path: Path) -> Loupe:
+    """A network from a file of `save_weights`, or the averaged one of a training checkpoint.
+
+    Raises:
+        ModelError: the file is missing, damaged, or of another version.
+    """
+    state = read_checkpoint(path, WEIGHTS, FORMAT)
+    try:
+        network = Loupe(as_config(state["config"]))
+        fill(network, state["averaged" if state["format"] == FORMAT else "network"], path)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"The checkpoint “{path}” is damaged. Use an earlier one.") from error
+    for name, value in network.state_dict().items():
+        if not torch.isfinite(value).all():
+            raise ModelError(f"“{path}” is damaged: “{name}” holds values that are not numbers.")
+    return network.eval()
+
+
+def _write(network: Loupe, folder: Path) -> None:
     network.eval()
-    folder.mkdir(parents=True, exist_ok=True)
     image = torch.zeros(1, 64, 96, 3, dtype=torch.uint8)
     names = [f"{kind}{level}" for kind in ("coarse", "fine") for level in range(4)]
     encoder, decoder = folder / "encoder.onnx", folder / "decoder.onnx"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
@@ -79,7 +79,14 @@ class Trainer:
         )
         self._parameters = [*decayed, *others]
 
-    def run(self, images: Sequence[LabelledImage], workers: int = 0) -> Iterator[Progress]:
+    @property
+    def steps(self) -> int:
+        """How many there will be."""
+        return self.settings.steps
+
+    def run(
+        self, images: Sequence[LabelledImage], workers: int = 0
+    ) -> Generator[Progress, None, None]:
         """Train until `settings.steps`; every step is reported after it is done.
 
         Args:
@@ -92,6 +99,8 @@ class Trainer:
         """
         with contextlib.closing(self._steps(images, workers)) as steps:
             for talks in steps:
+                if self.step >= self.steps:  # somebody changed the settings on the way
+                    return
                 start = time.perf_counter()
                 self._prepare()
                 rate = self.settings.rate_at(self.step)
