@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -156,6 +157,14 @@ def test_prompts_are_stretched_too(segmenter, truth, embedding):
     for mask in logits[0].numpy():
         assert min(np.abs(mask - one.logits).max() for one in found) < 1e-4
     assert found[0].extent == Box(0, 0, 150, 60)
+
+
+def test_a_larger_square(segmenter, embedding):
+    large = segmenter.at(replace(SPEC, id="large", input_size=192))
+    fine = large.encode(PICTURE)
+    assert (fine.model, fine.arrays["image"].shape) == ("large", (64, 12, 12))
+    assert large.fingerprint != segmenter.fingerprint
+    assert large.decode(fine, Prompt((Point(75, 30),)))[0].logits.shape == (48, 48)
 
 
 def test_boxes_and_odd_prompts_mean_something(segmenter, embedding):
