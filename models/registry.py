@@ -1,11 +1,15 @@
-"""Which segmentation models exist: the `SPEC` or `SPECS` of every module in `models.segmenters`."""
+"""Which segmentation models exist: what every module in `models.segmenters` says.
+
+A module has a `SPEC`, or `SPECS`, or a function `specs` for models that come and go.
+"""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 
 import models.segmenters
 from models.api import FIXED_SIZE, ModelError, ResizableSegmenter, Segmenter, SegmenterSpec
@@ -13,16 +17,20 @@ from models.api import FIXED_SIZE, ModelError, ResizableSegmenter, Segmenter, Se
 DEFAULT_SEGMENTER = "basic"
 
 
-@cache
 def segmenters() -> dict[str, SegmenterSpec]:
-    """All known segmenters by id; importing their modules must stay cheap."""
-    specs: dict[str, SegmenterSpec] = {}
+    """All segmenters known at the moment by id; importing their modules must stay cheap."""
+    return {spec.id: spec for find in _sources() for spec in find()}
+
+
+@cache
+def _sources() -> tuple[Callable[[], Sequence[SegmenterSpec]], ...]:
+    """What gives the specs of each module."""
+    found: list[Callable[[], Sequence[SegmenterSpec]]] = []
     for module in pkgutil.iter_modules(models.segmenters.__path__):
-        found = importlib.import_module(f"models.segmenters.{module.name}")
-        for spec in (getattr(found, "SPEC", None), *getattr(found, "SPECS", ())):
-            if isinstance(spec, SegmenterSpec):
-                specs[spec.id] = spec
-    return specs
+        one = importlib.import_module(f"models.segmenters.{module.name}")
+        fixed = (*getattr(one, "SPECS", ()), *filter(None, [getattr(one, "SPEC", None)]))
+        found.append(getattr(one, "specs", None) or partial(tuple, fixed))
+    return tuple(found)
 
 
 def segmenter_spec(model_id: str) -> SegmenterSpec:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
-from typing import Literal
 
 import numpy as np
 import torch
 
+from models.adapted import STEPS, Parts
 from models.api import ModelError
 from models.networks.loupe import Loupe
 from models.training import rounds
@@ -21,7 +21,6 @@ from models.training.loop import Trainer, ask, encode
 from models.training.scenes import plain_scene
 from models.training.settings import Settings
 
-Parts = Literal["decoder", "decoder and last stages"]
 KEPT_STAGES = 3
 """Of the encoder; edges and textures are the same everywhere."""
 
@@ -35,16 +34,24 @@ class Tuning:
         trained: the parts that change.
         check_every: steps between two looks at what is held out.
         patience: how many looks in a row may bring nothing better before it ends.
+        held_side: pixels of the whole images that are held out.
     """
 
     settings: Settings = field(
         default_factory=lambda: Settings(
-            steps=600, decay=300, rate=3e-4, warm_up=20, images=4, paste_share=0.2, average=0.98
+            steps=STEPS,
+            decay=STEPS // 2,
+            rate=3e-4,
+            warm_up=20,
+            images=4,
+            paste_share=0.2,
+            average=0.98,
         )
     )
     trained: Parts = "decoder"
-    check_every: int = 40
-    patience: int = 5
+    check_every: int = 25
+    patience: int = 4
+    held_side: int = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +122,8 @@ def fine_tune(
     trainer = Trainer(_copy(network, tuning.trained), settings, device, frozen_norms=True)
 
     def look() -> Checked:
-        ious = held_ious(trainer.averaged, held, settings, device)
+        at_side = replace(settings, side=tuning.held_side)
+        ious = held_ious(trainer.averaged, held, at_side, device)
         checked = Checked(trainer.step, settings.steps, ious)
         told(checked)
         return checked
