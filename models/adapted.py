@@ -29,6 +29,8 @@ MIN_IMAGES = 8
 """Accepted masks, and images with them, from which a model can be adapted."""
 STEPS = 300
 """Training steps, unless it is over earlier or a person wants another number."""
+MIN_GAIN = 0.005
+"""Mean IoU by which a model has to get better to be worth another entry in a list."""
 MEASURED = ("box", "point", "point +1")
 """The prompts before and after are compared with, as the evaluation names them."""
 
@@ -43,6 +45,49 @@ ORIGINAL = "loupe"
 _FORMAT = "annotator-adapted-1"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 _MAKING = ".making-"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Before and after, on the same prompts about the same objects.
+
+    Attributes:
+        before: mean IoU for each of `MEASURED`.
+        after: likewise.
+        images: how many were measured.
+        objects: how many were measured.
+        least: what the mean IoU rose by at least, with 95 % confidence; negative if it may have
+            fallen.
+    """
+
+    before: Mapping[str, float]
+    after: Mapping[str, float]
+    images: int
+    objects: int
+    least: float
+
+    @property
+    def gain(self) -> float:
+        """What the mean IoU rose by, over all prompts."""
+        return sum(self.after[step] - self.before[step] for step in MEASURED) / len(MEASURED)
+
+    @property
+    def helps(self) -> bool:
+        """Whether the gain is worth having and no chance."""
+        return self.gain >= MIN_GAIN and self.least > 0
+
+
+class Refused(ModelError):
+    """There is too little to learn from, or it does not help; the text says which.
+
+    Args:
+        reason: for people.
+        comparison: what was measured, if it came to that.
+    """
+
+    def __init__(self, reason: str, comparison: Comparison | None = None) -> None:
+        super().__init__(reason)
+        self.comparison = comparison
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +125,13 @@ class Card:
     fingerprint: str = ""
 
     @property
-    def gain(self) -> float:
-        """Mean over all prompts of what the mean IoU rose by."""
-        return sum(self.after[step] - self.before[step] for step in MEASURED) / len(MEASURED)
+    def summary(self) -> str:
+        """Its numbers for people."""
+        numbers = ", ".join(f"{s} {self.before[s]:.3f} → {self.after[s]:.3f}" for s in MEASURED)
+        return (
+            f"Adapted on {self.date} with {self.learned_objects} objects of {self.project}. Mean "
+            f"IoU on {self.held_objects} others: {numbers}."
+        )
 
 
 @dataclass(frozen=True, slots=True)

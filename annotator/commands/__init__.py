@@ -13,6 +13,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "models": "list, download, check, import and remove the files of models",
         "embed": "prepare the images of a folder, so that each is clickable at once",
+        "adapt": "train the built-in model further on what was accepted in a project",
     }
 )
 """What comes first on the command line, and what it does; `name` is the module of the same name."""

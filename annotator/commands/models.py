@@ -10,9 +10,11 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from models.adapted import AdaptedStore
 from models.api import ModelError
 from models.catalog import NEEDS, WEIGHTS, find_weight, needs
 from models.weight_files import Progress, Steps, T, finish, size_text
@@ -141,6 +143,15 @@ def _add_devices(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.set_defaults(act=_devices)
 
 
+def _add_adapted(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "adapted", help="models adapted to projects (annotator adapt): list and remove them"
+    )
+    parser.add_argument("--remove", nargs="+", default=[], metavar="ID", help="delete these")
+    _accept_json(parser)
+    parser.set_defaults(act=_adapted)
+
+
 REGISTRARS: tuple[Registrar, ...] = (
     _add_list,
     _add_get,
@@ -149,6 +160,7 @@ REGISTRARS: tuple[Registrar, ...] = (
     _add_remove,
     _add_export,
     _add_devices,
+    _add_adapted,
 )
 """One per sub-command, in the order of the help."""
 
@@ -312,6 +324,31 @@ def _devices(given: argparse.Namespace) -> int:
     for note in notes:
         sys.stdout.write(f"Not used: {note}\n")
     sys.stdout.write(f"Models that need torch: {torch}\n")
+    return 0
+
+
+def _adapted(given: argparse.Namespace) -> int:
+    store = AdaptedStore()
+    for model in [store.find(model_id) for model_id in given.remove]:
+        store.remove(model)
+        if not given.json:
+            sys.stdout.write(f"{model.title}: removed\n")
+    if given.json:
+        _write_json(
+            {
+                "id": model.id,
+                "title": model.title,
+                "problem": model.missing,
+                "path": str(model.folder),
+                "card": asdict(model.card) if model.card else None,
+            }
+            for model in store.models()
+        )
+    elif not given.remove:
+        for model in store.models():
+            text = model.missing or (model.card.summary if model.card else "")
+            sys.stdout.write(f"{model.id}: {model.title}\n{textwrap.indent(text, '    ')}\n\n")
+        sys.stdout.write(f"Folder: {store.folder}\n")
     return 0
 
 

@@ -77,12 +77,27 @@ def _check_writable(journal: Path) -> None:
         raise PermissionError(13, "Permission denied", str(journal))
 
 
-def _elsewhere(folder: Path) -> Place:
+def known_journal(folder: Path, project_dir: Path | None = None) -> Path | None:
+    """The journal of a project, without making anything; None if there is none yet."""
+    folder = Path(os.path.realpath(folder))
+    if project_dir is not None:
+        choices = [project_dir]
+    else:
+        # Where the folder is read-only, the one elsewhere went on from the one beside the images.
+        choices = [_dir_elsewhere(folder), folder / PROJECT]
+    return next((path / JOURNAL for path in choices if (path / JOURNAL).is_file()), None)
+
+
+def _dir_elsewhere(folder: Path) -> Path:
     from platformdirs import user_data_path
 
     digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
     name = "".join(c if c.isalnum() or c in "-_" else "_" for c in folder.name)[:40]
-    project = user_data_path("annotator", appauthor=False) / "projects" / f"{name}-{digest}"
+    return user_data_path("annotator", appauthor=False) / "projects" / f"{name}-{digest}"
+
+
+def _elsewhere(folder: Path) -> Place:
+    project = _dir_elsewhere(folder)
     try:
         make_writable_folder(project)
         _take_over(folder / PROJECT / JOURNAL, project / JOURNAL)

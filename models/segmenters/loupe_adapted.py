@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import lru_cache
 
-from models.adapted import MEASURED, AdaptedModel, AdaptedStore, Card
+from models.adapted import AdaptedModel, AdaptedStore
 from models.api import ModelError, Segmenter, SegmenterSpec
 from models.segmenters import loupe
 
@@ -43,20 +43,9 @@ def spec_of(model: AdaptedModel) -> SegmenterSpec:
         id=model.id,
         title=model.title,
         version=f"{loupe.SPEC.version}+{card.fingerprint[:8]}" if card else "?",
-        summary=_summary(card) if card else "A model adapted to your own images.",
+        summary=card.summary if card else "A model adapted to your own images.",
         licence="As the model it was made from; what it learned from is yours",
         load=load,
         available=lambda: model.missing,
     )
     return spec
-
-
-def _summary(card: Card) -> str:
-    """Its numbers for people."""
-    numbers = ", ".join(
-        f"{step} {card.before[step]:.3f} → {card.after[step]:.3f}" for step in MEASURED
-    )
-    return (
-        f"Adapted on {card.date} with {card.learned_objects} objects of {card.project}. Mean IoU "
-        f"on {card.held_objects} others: {numbers}."
-    )

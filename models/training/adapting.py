@@ -22,6 +22,7 @@ from pycocotools import mask as coco_mask
 
 from models.adapted import (
     MEASURED,
+    MIN_GAIN,
     MIN_IMAGES,
     MIN_OBJECTS,
     STEPS,
@@ -29,7 +30,9 @@ from models.adapted import (
     AdaptedModel,
     AdaptedStore,
     Card,
+    Comparison,
     Parts,
+    Refused,
     trainable_folder,
 )
 from models.api import ModelError, SegmenterSpec
@@ -57,25 +60,10 @@ MEASURED_OBJECTS = 30
 """Most objects of one image that are measured."""
 MIN_AREA = 64
 """Pixels; smaller masks are neither counted nor measured."""
-MIN_GAIN = 0.005
-"""Mean IoU by which a model has to get better to be worth another entry in a list."""
 RESAMPLES = 2000
 CONFIDENCE = 0.95
 COPY_SIDE = 1536
 """Longest side of the copies that are worked with; the network sees 768 of a whole image."""
-
-
-class Refused(ModelError):
-    """There is too little to learn from, or it does not help; the text says which.
-
-    Args:
-        reason: for people.
-        comparison: what was measured, if it came to that.
-    """
-
-    def __init__(self, reason: str, comparison: Comparison | None = None) -> None:
-        super().__init__(reason)
-        self.comparison = comparison
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,36 +77,6 @@ class Stage:
 
     doing: str
     share: float
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Before and after, on the same prompts about the same objects.
-
-    Attributes:
-        before: mean IoU for each of `MEASURED`.
-        after: likewise.
-        images: how many were measured.
-        objects: how many were measured.
-        least: what the mean IoU rose by at least, with 95 % confidence; negative if it may have
-            fallen.
-    """
-
-    before: Mapping[str, float]
-    after: Mapping[str, float]
-    images: int
-    objects: int
-    least: float
-
-    @property
-    def gain(self) -> float:
-        """What the mean IoU rose by, over all prompts."""
-        return fmean(self.after[step] - self.before[step] for step in MEASURED)
-
-    @property
-    def helps(self) -> bool:
-        """Whether the gain is worth having and no chance."""
-        return self.gain >= MIN_GAIN and self.least > 0
 
 
 @dataclass(frozen=True, slots=True)
