@@ -35,6 +35,8 @@ from annotator.ui.canvas import Canvas
 from annotator.ui.items import AnnotationItem, CandidateItem
 from models.api import Box, MaskCandidate
 
+COLORS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
+
 
 def resident() -> float:
     """Resident memory in MiB."""
@@ -174,47 +176,75 @@ def annotations(count: int, width: int, height: int) -> list[Annotation]:
 
 
 def masks(bench: Bench, count: int) -> None:
-    """Many masks on one 12-megapixel image."""
+    """Many masks on one 12-megapixel image, accepted, then as proposals."""
     width, height = 4000, 3000
     made = annotations(count, width, height)
     bench.show("masks", picture(width, height))
-    colors = ["#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"]
     bench.settle(0.1)
     before = resident()
     start = time.perf_counter()
-    items = [AnnotationItem(a, colors[a.id % 7] if a.category_id else "") for a in made]
+    items = [_item(annotation) for annotation in made]
     bench.canvas._masks.replace_all(items)
     print(f"{f'{count} masks, items made':<44} {(time.perf_counter() - start) * 1e3:14.2f} ms")
+    _draw(bench, f"{count} masks")
+    _change(bench, f"{count} masks", items)
+    print(f"{f'{count} masks, memory':<44} {resident() - before:14.0f} MiB")
+    items = [_item(replace(a, proposed=True), item) for a, item in zip(made, items, strict=True)]
+    bench.canvas._masks.replace_all(items)
+    _draw(bench, f"{count} proposals")
+    bench.canvas.fit()
+    _all_drawn(bench)
+    times = []
+    for shown in (items[::2], items) * 10:  # a filter that is moved to and fro
+        start = time.perf_counter()
+        bench.canvas._masks.set_items(shown)
+        _all_drawn(bench)
+        times.append(time.perf_counter() - start)
+    report(f"{count} proposals, filter moved, all drawn", times, bench.reference)
+
+
+def _item(annotation: Annotation, before: AnnotationItem | None = None) -> AnnotationItem:
+    color = COLORS[annotation.id % 7] if annotation.category_id else ""
+    return AnnotationItem(annotation, color, before)
+
+
+def _draw(bench: Bench, what: str) -> None:
     for title, state in (
         ("fitted", {"fit": True}),
         ("100 %", {"zoom": 1.0, "x": 2000, "y": 1500}),
         ("600 %", {"zoom": 6.0, "x": 2000, "y": 1500}),
     ):
         bench.canvas.restore_view(state)
-        start, frames = time.perf_counter(), []
-        frames.append(bench.frame())
-        while bench.canvas._masks.pending:
-            frames.append(bench.frame())
+        start = time.perf_counter()
+        frames = _all_drawn(bench)
         settled = (time.perf_counter() - start) * 1e3
-        print(f"{f'{count} masks, {title}, all drawn after':<44} {settled:14.2f} ms")
-        report(f"{count} masks, {title}, frames until then", frames, bench.reference)
-        bench.pan(f"{count} masks, {title}, pan")
-        bench.zoom(f"{count} masks, {title}, zoom")
-    bench.canvas.fit()
+        print(f"{f'{what}, {title}, all drawn after':<44} {settled:14.2f} ms")
+        report(f"{what}, {title}, frames until then", frames, bench.reference)
+        bench.pan(f"{what}, {title}, pan")
+        bench.zoom(f"{what}, {title}, zoom")
+
+
+def _all_drawn(bench: Bench) -> list[float]:
+    """Seconds of every frame until no tile is missing."""
+    frames = [bench.frame()]
     while bench.canvas._masks.pending:
-        bench.frame()
+        frames.append(bench.frame())
+    return frames
+
+
+def _change(bench: Bench, what: str, items: list[AnnotationItem]) -> None:
+    bench.canvas.fit()
+    _all_drawn(bench)
     changed = list(items)
 
     def change(number: int) -> None:
-        item = changed[number]
-        new = replace(item.annotation, category_id=3)
-        changed[number] = AnnotationItem(new, colors[3])
+        new = replace(changed[number].annotation, category_id=3)
+        changed[number] = AnnotationItem(new, COLORS[3])
         bench.canvas._masks.set_items(changed)
 
-    bench.run(f"{count} masks, one changes", change, 100)
+    bench.run(f"{what}, one changes", change, 100)
     where = [(float(x), float(y)) for x, y in np.random.default_rng(3).random((200, 2)) * 3000]
-    bench.run(f"{count} masks, hit test and frame", lambda n: _hit(bench, where[n]), 200)
-    print(f"{f'{count} masks, memory':<44} {resident() - before:14.0f} MiB")
+    bench.run(f"{what}, hit test and frame", lambda n: _hit(bench, where[n]), 200)
 
 
 def _hit(bench: Bench, at: tuple[float, float]) -> None:

@@ -30,6 +30,9 @@ MARGIN = 160
 """Device pixels the picture of the objects reaches past the viewport on every side."""
 CROWD = 250
 """With more objects in view, outlines are one device pixel wide."""
+SCATTERED = 64
+"""With more changed objects than this, everything is redrawn: in a region of very many pieces every
+piece would be a tile of its own."""
 BUDGET = 0.005
 """Seconds after which a frame begins no further tile."""
 _REACH = 5.0
@@ -240,7 +243,11 @@ class MaskLayer(_Layer):
         self._visible = QRect(QPoint(off_x + MARGIN, off_y + MARGIN), size)
 
     def _touch(self, items: Iterable[AnnotationItem]) -> None:
-        for item in items:
+        touched = list(items)
+        if len(touched) > SCATTERED:
+            self.invalidate()
+            return
+        for item in touched:
             self.invalidate(self._device_rect(item.bounds))
 
     def _device_rect(self, box: Box) -> QRect:

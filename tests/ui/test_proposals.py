@@ -143,6 +143,21 @@ def test_the_canvas_shows_and_hits_what_the_filter_shows(hand: Hand):
     assert hand.canvas.objects_at(40, 40) == [weak]
 
 
+def test_a_filter_over_very_many_proposals_is_drawn_at_once(hand: Hand):
+    """A region of a thousand pieces would be a thousand tiles."""
+    workspace, layer = hand.workspace, hand.canvas._masks
+    every = [rectangle(x, y, x + 6, y + 6) for x in range(5, 230, 12) for y in range(5, 150, 12)]
+    propose(workspace, *every[::2], name="cat", score=0.2)
+    propose(workspace, *every[1::2], name="cat", score=0.9)
+    full = hand.settled()
+    workspace.proposals.set_filter(ProposalFilter(score=0.5))
+    hand.pixels()
+    assert layer._missing.rectCount() <= 8
+    assert not np.array_equal(hand.settled(), full)
+    workspace.proposals.set_filter(ProposalFilter())
+    assert np.array_equal(hand.settled(), full)
+
+
 @pytest.mark.parametrize("key", [Key.Key_Space, None])
 def test_space_and_enter_accept_the_selected_proposal_and_go_on(hand: Hand, qtbot, key):
     workspace = hand.workspace
