@@ -114,7 +114,7 @@ class Canvas(ImageView):
         self.setAccessibleName("Image canvas")
         self.setAccessibleDescription(
             "Shows the image and its objects. Arrow keys scroll or move selected objects; "
-            "Enter or Space accepts a proposal; Escape cancels."
+            "Enter or Space accepts the mask shown or the selected proposals; Escape cancels."
         )
         self._wire()
         self._show_cursor()
@@ -401,7 +401,7 @@ class Canvas(ImageView):
             self._workspace.select(())
 
     def accept(self) -> None:
-        """Finish the polygon being drawn, else accept the proposal."""
+        """Finish the polygon being drawn, else accept the candidate, or the selected proposals."""
         if self.drawing:
             self._send(GestureEvent("accept"))
         else:
@@ -602,7 +602,7 @@ class Canvas(ImageView):
         return inside and self._tool.hovers and not self._workspace.draft
 
     def _show_hovered(self) -> None:
-        """Find out what is under the pointer: marks, handles, objects, or a proposal."""
+        """Find out what is under the pointer: marks, handles, objects."""
         overlay, at = self._overlay, self._pointer
         before = (overlay.mark_hovered, overlay.handle_hovered, overlay.hovered)
         overlay.mark_hovered = overlay.handle_hovered = None

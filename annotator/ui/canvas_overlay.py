@@ -1,4 +1,4 @@
-"""What the canvas draws fresh in every frame: proposals, marks, sketches, tags."""
+"""What the canvas draws fresh in every frame: candidates, marks, sketches, tags."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Overlay:
     """The state of everything drawn fresh.
 
     Attributes:
-        candidate: the proposal shown for the open prompt.
+        candidate: the candidate shown for the open prompt.
         preview: what the pointer or the box being dragged would give.
         finishing: accepted objects whose exact masks are being made, each with its colour.
         marks: points and box of the open prompt.

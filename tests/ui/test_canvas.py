@@ -476,7 +476,7 @@ def test_a_tap_of_space_accepts_and_a_drag_does_not(hand: Hand, qtbot: QtBot) ->
     hand.key(Qt.Key.Key_Space)
     qtbot.waitUntil(lambda: not hand.workspace.draft)
     qtbot.waitUntil(lambda: len(hand.workspace.annotations) == 1, timeout=20000)
-    # The exact mask takes the place of the proposal.
+    # The exact mask takes the place of the candidate.
     assert hand.canvas._overlay.finishing == ()
     assert len(hand.canvas._masks.items) == 1
 

@@ -181,7 +181,7 @@ def test_every_outline_has_a_contrasting_casing(color: str) -> None:
 
 
 @pytest.mark.parametrize("color", COLORS)
-def test_proposals_are_bright(color: str) -> None:
+def test_candidates_are_bright(color: str) -> None:
     assert items.brightened(QColor(color)).valueF() > 0.94
 
 
