@@ -226,21 +226,6 @@ def _image() -> Iterable[Command]:
     )  # fmt: skip
 
 
-def _proposing() -> Iterable[Command]:
-    yield Command(
-        "image.propose", "Propose Everything in This Image", ("E",), "everything", "Image", True,
-        "image", hint="Look for all objects in the background; you decide which of them to keep",
-    )  # fmt: skip
-    yield Command(
-        "image.stop_proposing", "Stop Proposing", ("Esc",), "", "Image", enabled="proposing",
-        hint="End the search for objects; what was found so far is forgotten",
-    )  # fmt: skip
-    yield Command(
-        "image.propose_options", "Proposal Options…", (), "", "Image",
-        hint="How many points are asked, and which masks are good enough",
-    )  # fmt: skip
-
-
 def _view() -> Iterable[Command]:
     yield Command(
         "view.zoom_in", "Zoom In", ("Ctrl++", "Ctrl+=", "+"), "zoom-in", "View",
@@ -346,10 +331,26 @@ def _tools() -> Iterable[Command]:
     )  # fmt: skip
 
 
+def _proposing() -> Iterable[Command]:
+    yield Command(
+        "image.propose", "Propose Everything in This Image", ("E",), "everything", "Proposals",
+        enabled="image",
+        hint="Look for all objects in the background; you decide which of them to keep",
+    )  # fmt: skip
+    yield Command(
+        "image.stop_proposing", "Stop Proposing", ("Esc",), "", "Proposals", enabled="proposing",
+        hint="End the search for objects; what was found so far is forgotten",
+    )  # fmt: skip
+    yield Command(
+        "image.propose_options", "Proposal Options…", (), "", "Proposals",
+        hint="How many points are asked, and which masks are good enough",
+    )  # fmt: skip
+
+
 def _proposals() -> Iterable[Command]:
     yield Command(
-        "proposals.accept", "Accept Proposal", ("Return", "Enter"), "accept", "Proposals",
-        enabled="proposal", hint="Keep the selected proposals, and go on with the next",
+        "proposals.accept", "Accept Proposal", ("Return", "Enter"), "accept", "Proposals", True,
+        "proposal", hint="Keep the selected proposals, and go on with the next",
     )  # fmt: skip
     yield Command(
         "proposals.reject", "Reject Proposal", ("Del", "Backspace"), "trash", "Proposals",
@@ -430,8 +431,8 @@ def _help() -> Iterable[Command]:
 
 
 COMMANDS: tuple[Command, ...] = (
-    *_file(), *_edit(), *_image(), *_proposing(), *_view(), *_tools(),
-    *_proposals(), *_names(), *_help(),
+    *_file(), *_edit(), *_image(), *_view(), *_tools(),
+    *_proposing(), *_proposals(), *_names(), *_help(),
 )  # fmt: skip
 """Everything the user can do, in menu order."""
 
