@@ -10,7 +10,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,12 +58,9 @@ def install(folder: Path) -> None:
     """Let the program's `MODEL` be the network of this folder."""
     from models import registry
 
-    specs = registry.segmenters()
-    specs[MODEL] = replace(
-        specs[MODEL],
-        load=lambda: load(folder),
-        available=lambda: None,
-    )
+    known = registry.segmenters()
+    spec = replace(known[MODEL], load=lambda: load(folder), available=lambda: None)
+    registry.segmenters = lambda: {**known, MODEL: spec}
 
 
 def load(folder: Path) -> Segmenter:
@@ -81,28 +78,44 @@ def load(folder: Path) -> Segmenter:
 
 
 def _drawn(folder: Path) -> FoldedDecoder:
-    from models.onnx_decoder import FoldedDecoder
+    from models.folded_parts import OnnxParts, Trunk
+    from models.onnx_decoder import BATCH, Crew, FoldedDecoder
+    from models.onnx_session import thread_count
 
-    class Drawn(FoldedDecoder):
+    large = disc(SHARE / 4, 2 * SIDE, 2.0)
+
+    def around(place: Floats) -> Floats:
+        x, y = (int(SIDE - min(max(value, 0), SIDE)) for value in place / 4)
+        return large[y : y + SIDE, x : x + SIDE]
+
+    @dataclass(frozen=True, eq=False)
+    class DrawnTrunk(Trunk):
+        places: Floats
+
+    class DrawnParts(OnnxParts):
         """Computes everything and returns discs."""
-
-        large = disc(SHARE / 4, 2 * SIDE, 2.0)
-        centre = (0.0, 0.0)
 
         def trunk(self, arrays: object, coords: Floats, *rest: object, **options: object) -> Trunk:
             found = super().trunk(arrays, coords, *rest, **options)
-            self.centre = tuple(coords[0, 0] / 4)
-            drawn = np.repeat(self._disc()[None, None, 2::4, 2::4], found.coarse.shape[1], axis=1)
-            return replace(found, coarse=np.ascontiguousarray(drawn))
+            drawn = np.stack([around(place)[2::4, 2::4] for place in coords[:, 0]])
+            drawn = np.repeat(drawn[:, None], found.coarse.shape[1], axis=1)
+            return DrawnTrunk(found.cells, found.weights, found.quality, drawn, coords[:, 0])
 
         def logits(self, trunk: Trunk, prompt: int, exact: Cells) -> Floats:
             full = super().logits(trunk, prompt, exact)
-            full[:] = self._disc()
+            full[:] = around(trunk.places[prompt])
             return full
 
-        def _disc(self) -> Floats:
-            x, y = (int(SIDE - min(max(value, 0), SIDE)) for value in self.centre)
-            return self.large[y : y + SIDE, x : x + SIDE]
+    class Drawn(FoldedDecoder):
+        """The decoder made of such parts."""
+
+        def __init__(self, folder: Path) -> None:
+            super().__init__(folder)
+            self._parts = DrawnParts(folder)
+
+        def _hire(self) -> Crew:
+            self._crew = Crew(DrawnParts(self._folder, threads=1), thread_count(), BATCH)
+            return self._crew
 
     return Drawn(folder)
 

@@ -17,6 +17,7 @@ RUNS: tuple[tuple[str, ...], ...] = (
     ("click.py",),
     ("click.py", "--model", "edgesam"),
     ("click_rival.py",),
+    ("everything.py",),
     ("open_folder.py",),
     ("image_change.py",),
     ("canvas.py",),
@@ -27,6 +28,7 @@ RUNS: tuple[tuple[str, ...], ...] = (
 WITH_DATA: tuple[tuple[str, ...], ...] = (
     ("-m", "models.training", "evaluate", str(DATA), "--min-area", "1024"),
     ("naming_memory.py", "--data", str(DATA), "--shuffle"),
+    ("everything_quality.py", str(DATA)),
 )
 
 

@@ -115,7 +115,8 @@ def steps(
 ) -> Iterator[Step]:
     """Search an image, one short step at a time; the last step has everything.
 
-    The result depends on the arguments only, not on how fast the machine is.
+    How fast the machine is decides only how many points are in a step; models may round
+    differently in larger batches.
 
     Raises:
         ModelError: the model cannot answer.
