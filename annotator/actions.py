@@ -329,6 +329,10 @@ def _tools() -> Iterable[Command]:
         "prompt.previous_candidate", "Previous Candidate", ("Shift+Tab",), "", "Tools",
         enabled="candidates", repeats=True, hint="Show the mask before",
     )  # fmt: skip
+    yield Command(
+        "model.adapt", "Adapt the Model to This Project…", (), "model", "Tools", True, "project",
+        hint="Train the built-in model further on what you accepted, in the background",
+    )  # fmt: skip
 
 
 def _proposing() -> Iterable[Command]:

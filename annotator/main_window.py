@@ -106,6 +106,7 @@ class MainWindow(QMainWindow):
     # --- Building ---
 
     def _build_centre(self) -> None:
+        from annotator.ui.adapting import Adapting
         from annotator.ui.canvas import Canvas
         from annotator.ui.message_bar import MessageBar
         from annotator.ui.proposing import ProposingField
@@ -119,6 +120,8 @@ class MainWindow(QMainWindow):
         self.setStatusBar(self.status)
         proposing = ProposingField(self.workspace.everything, self.messages)
         self.status.insertPermanentWidget(0, proposing)
+        self.adapting = Adapting(self.workspace, self.settings, self.messages, self)
+        self.status.insertPermanentWidget(0, self.adapting.field)
         work = QWidget()
         column = QVBoxLayout(work)
         column.setContentsMargins(0, 0, 0, 0)
@@ -254,6 +257,7 @@ class MainWindow(QMainWindow):
             "prompt.previous_candidate": partial(workspace.cycle_candidate, -1),
             "class.search": self._focus_names,
             "class.new": self._focus_names,
+            "model.adapt": self.adapting.ask,
             "help.shortcuts": self._show_shortcuts,
             "help.command_palette": self._open_palette,
             "help.about": self._show_about,
@@ -715,6 +719,7 @@ class MainWindow(QMainWindow):
             geometry=self.saveGeometry().data(), window_state=self.saveState().data()
         )
         self.settings.save()
+        self.adapting.close()
         try:
             self.workspace.close()
         except UserError as error:

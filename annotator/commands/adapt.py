@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from annotator.core.durations import duration
 from annotator.core.errors import UserError
 from models.adapted import (
     MEASURED,
@@ -85,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         "images that look unlike photographs (decoder)",
     )
     add("--steps", type=_steps, default=STEPS, metavar="N", help=f"at most ({STEPS})")
+    add("--rate", type=_rate, metavar="X", help="of learning; what suits the model (0.0003)")
     add("--model", default=ORIGINAL, metavar="ID", help=f"where to begin ({ORIGINAL})")
     add("--json", action="store_true", help="progress and result for programs, one JSON a line")
     add(
@@ -112,6 +114,16 @@ def _steps(text: str) -> int:
     return value
 
 
+def _rate(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError("must be a number above 0, at most 1")
+    return value
+
+
 def _adapt(given: argparse.Namespace, show: _Json | _People) -> Adapted:
     orphaned = _in_background() if given.background else lambda: False
     from annotator.services.accepted import read_accepted
@@ -130,6 +142,7 @@ def _adapt(given: argparse.Namespace, show: _Json | _People) -> Adapted:
         origin=given.model,
         parts=given.parts,
         steps=given.steps,
+        rate=given.rate,
         device="cuda" if torch.cuda.is_available() else "cpu",
     )
     with stoppable() as asked:
@@ -219,7 +232,7 @@ class _People:
         left = self._left.seconds(stage.share)
         text = f"{stage.doing}: {100 * stage.share:.0f} %"
         if left is not None:
-            text += f", about {time_text(left)} left"
+            text += f", {duration(left)} left"
         if sys.stderr.isatty():
             if time.monotonic() - self._at >= BAR_SECONDS:
                 self._at = time.monotonic()
@@ -268,13 +281,6 @@ class _Left:
         if share < self.BELIEVED:
             return None
         return round((time.monotonic() - self._began) * (1 - share) / share, 1)
-
-
-def time_text(seconds: float) -> str:
-    """A duration, roughly, for people."""
-    if seconds < 90:
-        return f"{max(round(seconds / 5) * 5, 5)} s"
-    return f"{round(seconds / 60)} minutes"
 
 
 def _numbers(found: Comparison) -> dict[str, Any]:

@@ -29,8 +29,9 @@ from annotator.core.errors import UserError
 from annotator.services.downloads import Downloads
 from annotator.services.settings import Settings, SettingsStore
 from annotator.ui.labels import LevelLabel, indent, soft_label
-from annotator.ui.weight_row import FileRow, make_button
-from models.api import SegmenterSpec
+from annotator.ui.weight_row import FileRow, Twice, make_button
+from models.adapted import PREFIX, AdaptedStore
+from models.api import ModelError, SegmenterSpec
 from models.catalog import needs
 from models.registry import split_id
 from models.weights import Weight
@@ -66,32 +67,49 @@ class ModelsPage(QWidget):
         self._group = QButtonGroup(self)
         self._message = LevelLabel("", "", self)
         self._message.hide()
-        cards = QWidget(self)
-        column = QVBoxLayout(cards)
-        column.setContentsMargins(0, 0, 6, 0)
-        column.setSpacing(8)
+        self._needs = needs
+        self._list = QWidget(self)
+        self._column = QVBoxLayout(self._list)
+        self._column.setContentsMargins(0, 0, 6, 0)
+        self._column.setSpacing(8)
+        self._column.addStretch(1)
         self.cards: dict[str, ModelCard] = {}
-        for spec in specs.values():
-            self.cards[spec.id] = card = ModelCard(spec, needs(spec.id), downloads, cards)
-            card.chosen.connect(self._use)
-            self._group.addButton(card.use)
-            column.addWidget(card)
-            for row in card.files.values():
-                row.opened.connect(self._bring_into_view)
-        column.addStretch(1)
-        self._build(cards)
+        self._build()
+        self.show_models(specs)
         settings.changed.connect(self._follow_settings)
         downloads.state_changed.connect(self._follow_state)
         downloads.finished.connect(self._tell_finished)
         downloads.imported.connect(self._tell_imported)
         downloads.failed.connect(self._tell_failed)
-        self._follow_settings(settings.settings)
 
-    def _build(self, cards: QWidget) -> None:
+    def show_models(self, specs: Mapping[str, SegmenterSpec]) -> None:
+        """Show these models from now on; those that were shown before stay as they are."""
+        for model_id in self.cards.keys() - specs.keys():
+            card = self.cards.pop(model_id)
+            self._group.removeButton(card.use)
+            self._column.removeWidget(card)
+            card.hide()
+            card.deleteLater()
+        for place, spec in enumerate(specs.values()):
+            if spec.id not in self.cards:
+                self._column.insertWidget(place, self._card(spec))
+        self._follow_settings(self._settings.settings)
+
+    def _card(self, spec: SegmenterSpec) -> ModelCard:
+        card = ModelCard(spec, self._needs(spec.id), self._downloads, self._list)
+        self.cards[spec.id] = card
+        card.chosen.connect(self._use)
+        card.unwanted.connect(self._remove)
+        self._group.addButton(card.use)
+        for row in card.files.values():
+            row.opened.connect(self._bring_into_view)
+        return card
+
+    def _build(self) -> None:
         self._area = area = QScrollArea(self)
         area.setWidgetResizable(True)
         area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setWidget(cards)
+        area.setWidget(self._list)
         self.import_button = make_button("&Import file…", "import", self)
         self.import_button.setToolTip(
             "Take over a file you downloaded yourself. It is recognised by its content, copied, "
@@ -150,6 +168,19 @@ class ModelsPage(QWidget):
     def _use(self, model_id: str) -> None:
         self._settings.update(model=model_id)
 
+    def _remove(self, model_id: str) -> None:
+        """Delete an adapted model."""
+        store, title = AdaptedStore(), self.cards[model_id].title
+        try:
+            store.remove(store.find(model_id))
+        except ModelError as error:
+            self._say(str(error), "error")
+            return
+        if split_id(self._settings.settings.model)[0] == model_id:
+            self._settings.update(model="")
+        self.show_models({name: card.spec for name, card in self.cards.items() if name != model_id})
+        self._say(f"{title} was removed.", "success")
+
     def _follow_settings(self, settings: Settings) -> None:
         base, side = split_id(settings.model or self._default)
         chosen = self.cards.get(base)
@@ -186,6 +217,8 @@ class ModelCard(QFrame):
 
     chosen = Signal(str)
     """Id of the model the user wants to use."""
+    unwanted = Signal(str)
+    """Id of an adapted model the user wants to be rid of."""
 
     def __init__(
         self,
@@ -195,7 +228,7 @@ class ModelCard(QFrame):
         parent: QWidget,
     ) -> None:
         super().__init__(parent)
-        self._spec = spec
+        self.spec = spec
         self.title = spec.title
         self.lost = False
         """Whether it could be used a moment ago and cannot any more."""
@@ -232,13 +265,15 @@ class ModelCard(QFrame):
         column.setContentsMargins(10, 8, 10, 8)
         column.setSpacing(4)
         column.addWidget(self.use)
-        column.addWidget(soft_label(self._spec.summary, self, indented=True))
-        facts = f"Version {self._spec.version} · Licence: {self._spec.licence}"
+        column.addWidget(soft_label(self.spec.summary, self, indented=True))
+        facts = f"Version {self.spec.version} · Licence: {self.spec.licence}"
         column.addWidget(soft_label(facts, self, indented=True))
         indent(self._ready)
         column.addWidget(self._ready)
         column.addWidget(self._device)
-        if self._spec.sides:
+        if self.spec.id.startswith(PREFIX):
+            column.addLayout(self._removal_row())
+        if self.spec.sides:
             column.addLayout(self._side_row())
         edge = int(1.7 * self.fontMetrics().height())
         for number, group in enumerate(groups):
@@ -248,6 +283,16 @@ class ModelCard(QFrame):
                 row = self.files[weight.id]
                 row.layout().setContentsMargins(edge, 0, 0, 0)  # type: ignore[union-attr]
                 column.addWidget(row)
+
+    def _removal_row(self) -> QHBoxLayout:
+        remove = Twice("Remove", f"Delete {self.title}; your annotations stay", self)
+        remove.setAccessibleName(f"Remove {self.title}")
+        remove.confirmed.connect(lambda: self.unwanted.emit(self.spec.id))
+        row = QHBoxLayout()
+        row.addSpacing(int(1.7 * self.fontMetrics().height()))
+        row.addWidget(remove)
+        row.addStretch(1)
+        return row
 
     def _side_row(self) -> QHBoxLayout:
         title = soft_label("Images are seen at", self)
@@ -262,7 +307,7 @@ class ModelCard(QFrame):
 
     def _choose(self) -> None:
         side = self.side.currentData()
-        self.chosen.emit(f"{self._spec.id}@{side}" if side else self._spec.id)
+        self.chosen.emit(f"{self.spec.id}@{side}" if side else self.spec.id)
 
     def show_side(self, side: str) -> None:
         """Show the size in use, "" for that of training."""
@@ -283,10 +328,10 @@ class ModelCard(QFrame):
             self._show_ready()
 
     def _show_ready(self) -> None:
-        missing = self._spec.available()
+        missing = self.spec.available()
         self.lost = self.use.isEnabled() and missing is not None
         self.use.setEnabled(missing is None)
-        self.use.setAccessibleDescription(f"{self._spec.summary} {missing or ''}".strip())
+        self.use.setAccessibleDescription(f"{self.spec.summary} {missing or ''}".strip())
         # What is missing is what the rows below offer; without rows it must be said here.
         self._ready.say(missing or "Ready to use.", "warning" if missing else "success")
 

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QSize, Qt
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QToolButton, QWidget
-
+from annotator.core.durations import duration
 from annotator.services.everything import FEWER, Cost, Progress
-from annotator.ui.icons import icon
+from annotator.ui.work_field import WorkField
 
 if TYPE_CHECKING:
+    from PySide6.QtWidgets import QWidget
+
     from annotator.services.everything import Everything
     from annotator.ui.message_bar import MessageBar
 
 COST = "cost of proposing"
 """Key of the message about a search that takes long."""
 READING_MS = 30_000
-PARTS = 1000
 
 
-class ProposingField(QWidget):
+class ProposingField(WorkField):
     """Shown while objects are being proposed.
 
     Args:
@@ -32,32 +31,12 @@ class ProposingField(QWidget):
     def __init__(
         self, everything: Everything, messages: MessageBar, parent: QWidget | None = None
     ) -> None:
-        super().__init__(parent)
+        super().__init__("proposing objects", everything.stop, "Stop proposing (Esc)", parent)
         self._everything = everything
         self._messages = messages
-        self._text = QLabel(self)
-        self._text.setTextFormat(Qt.TextFormat.PlainText)
-        self._bar = QProgressBar(self)
-        self._bar.setRange(0, PARTS)
-        self._bar.setTextVisible(False)
-        self._bar.setAccessibleName("Progress of proposing objects")
-        side = self.fontMetrics().height()
-        self._bar.setFixedSize(6 * side, max(side // 2, 6))
-        stop = QToolButton(self)
-        stop.setIcon(icon("close"))
-        stop.setIconSize(QSize(side, side))
-        stop.setAutoRaise(True)
-        stop.setToolTip("Stop proposing (Esc)")
-        stop.setAccessibleName("Stop proposing objects")
-        stop.clicked.connect(everything.stop)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        for widget in (self._text, self._bar, stop):
-            row.addWidget(widget)
         everything.running_changed.connect(self._show_running)
         everything.progressed.connect(self._show_progress)
         everything.costly.connect(self._explain)
-        self.hide()
 
     def _show_running(self, running: bool) -> None:
         self.setVisible(running)
@@ -66,27 +45,19 @@ class ProposingField(QWidget):
 
     def _show_progress(self, progress: Progress) -> None:
         found = "1 object" if progress.found == 1 else f"{progress.found} objects"
-        self._text.setText(f"Proposing… {found}")
-        self._text.setToolTip(f"In {progress.key}. Go on working: clicks come first.")
-        self._bar.setValue(round(progress.share * PARTS))
+        tip = f"In {progress.key}. Go on working: clicks come first."
+        self.tell(f"Proposing… {found}", tip, progress.share)
 
     def _explain(self, cost: Cost) -> None:
         actions = [("Stop", self._everything.stop)]
         if cost.fewer is not None:
-            text = f"Use {FEWER} × {FEWER} points: {_duration(cost.fewer)}"
+            text = f"Use {FEWER} × {FEWER} points: {duration(cost.fewer)}"
             actions.insert(0, (text, lambda: self._everything.restart(FEWER)))
         banner = self._messages.show_message(
-            f"Proposing everything here takes {_duration(cost.seconds)}: {cost.model} is asked "
+            f"Proposing everything here takes {duration(cost.seconds)}: {cost.model} is asked "
             f"about {cost.points} points.",
             "Go on working meanwhile: clicks come first.",
             actions=actions,
             key=COST,
         )
         banner.set_fade_after(READING_MS)
-
-
-def _duration(seconds: float) -> str:
-    """Roughly, for people."""
-    if seconds < 90:
-        return f"about {max(round(seconds / 5) * 5, 5)} s"
-    return f"about {round(seconds / 60)} minutes"

@@ -116,6 +116,10 @@ class SettingsDialog(QDialog):
         """Say on which device a model really runs, and why."""
         self._model.show_device(model_id, text)
 
+    def show_models(self) -> None:
+        """Models came or went."""
+        self._model.show_models()
+
     @classmethod
     def open_over(cls, store: SettingsStore, window: QWidget, page: str = "") -> SettingsDialog:
         """The settings of a window: the open ones brought to the front, or new ones."""
@@ -319,9 +323,17 @@ class _Model(_Page):
         if self._list is not None:
             self._list.show_device(model_id, text)
 
+    def show_models(self) -> None:
+        """Models came or went."""
+        if self._list is not None:
+            from models.registry import segmenters
+
+            self._list.show_models(segmenters())
+
     def showEvent(self, event: object) -> None:
         """Ask the models about themselves only when somebody looks."""
         if self._list is not None:
+            self.show_models()
             return
         from annotator.services.downloads import Downloads
         from annotator.ui.cache_row import CacheRow

@@ -96,7 +96,7 @@ class FileRow(QWidget):
         self.check = make_button("Check", "", self)
         self.check.setToolTip("Read the file again and compare its SHA-256")
         self.check.clicked.connect(self._check)
-        self.remove = _Twice("Remove", f"Really remove {weight.title}?", self)
+        self.remove = Twice("Remove", f"Really remove {weight.title}?", self)
         self.remove.confirmed.connect(self._remove)
         for button in (self.get, self.stop, self.check, self.remove):
             button.setAccessibleDescription(weight.title)
@@ -297,7 +297,7 @@ class Details(QWidget):
             column.addWidget(label)
 
 
-class _Twice(QPushButton):
+class Twice(QPushButton):
     """A button that asks before it acts: the second click confirms, leaving it takes back."""
 
     confirmed = Signal()

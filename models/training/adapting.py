@@ -112,6 +112,7 @@ class Job:
         origin: id of the model to begin with.
         parts: what is trained.
         steps: training steps at most.
+        rate: of learning; None for one that suits the model that ships.
         seed: of the division and of everything drawn.
         device: "cpu" or "cuda".
     """
@@ -120,6 +121,7 @@ class Job:
     origin: str = "loupe"
     parts: Parts = "decoder"
     steps: int = STEPS
+    rate: float | None = None
     seed: int = 0
     device: str = "cpu"
 
@@ -195,8 +197,9 @@ def _tuned(network: Loupe, division: Division, job: Job, tell: _Teller) -> Tuned
     settings = replace(
         plain.settings,
         steps=job.steps,
+        rate=job.rate or plain.settings.rate,
         decay=max(job.steps // 2, 1),
-        warm_up=min(plain.settings.warm_up, job.steps),
+        warm_up=min(plain.settings.warm_up, max(job.steps // 10, 1)),
         seed=job.seed,
     )
     every = min(plain.check_every, max(1, job.steps // LOOKS))

@@ -1,0 +1,10 @@
+"""Durations in words."""
+
+from __future__ import annotations
+
+
+def duration(seconds: float) -> str:
+    """Roughly, for people: "about 35 s", "about 4 minutes"."""
+    if seconds < 90:
+        return f"about {max(round(seconds / 5) * 5, 5)} s"
+    return f"about {round(seconds / 60)} minutes"
