@@ -18,7 +18,9 @@ def is_replaceable(annotation: Annotation) -> bool:
         and prompt is not None
         and prompt.box is None
         and len(prompt.points) == 1
-        and not (annotation.locked or annotation.attributes)
+        # It may have got its name from a person: naming does not accept.
+        and annotation.category_id is None
+        and not (annotation.hidden or annotation.locked or annotation.attributes)
     )
 
 

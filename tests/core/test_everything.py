@@ -34,7 +34,8 @@ PROPOSAL = proposal(1, 5, 5)
     ("annotation", "expected"),
     [
         (PROPOSAL, True),
-        (replace(PROPOSAL, category_id=3), True),
+        (replace(PROPOSAL, category_id=3), False),
+        (replace(PROPOSAL, hidden=True), False),
         (replace(PROPOSAL, proposed=False), False),
         (replace(PROPOSAL, locked=True), False),
         (replace(PROPOSAL, attributes={"seen": True}), False),
