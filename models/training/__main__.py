@@ -13,6 +13,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "evaluate": ("models.training.evaluation.command", "measure models on labelled images"),
         "train": ("models.training.train_command", "train Loupe, the model that ships"),
+        "distill": ("models.training.distillation.command", "distil EdgeSAM from a teacher"),
         "export": ("models.training.export_command", "make graphs of a checkpoint of Loupe"),
     }
 )

@@ -147,6 +147,8 @@ def run_folder(folder: Path, *, resume: bool) -> Path:
     """
     last = folder / LAST
     if resume:
+        if not last.exists():
+            raise ModelError(f"“{folder}” holds no run to go on with: there is no “{LAST}” in it.")
         return last
     if last.exists():
         raise ModelError(

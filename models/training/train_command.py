@@ -35,8 +35,8 @@ def run(arguments: list[str]) -> int:
     """
     given = _parser().parse_args(arguments)
     device = chosen_device(given.device)
-    last = run_folder(given.out, resume=given.resume)
     images = [image for path in given.data for image in data.read(path)]
+    last = run_folder(given.out, resume=given.resume)
     learnt, held = split(images, given.hold_out)
     trainer = _trainer(given, last, device, learnt)
     say(
