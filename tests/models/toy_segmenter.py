@@ -67,7 +67,7 @@ class ToySegmenter:
 
     def __init__(self, model: ToyModel) -> None:
         self._model = model
-        self.device = f"Toy processor: {model.devices[-1]}."
+        self.device = f"Toy processor: {preferred()}."
 
     @property
     def spec(self) -> SegmenterSpec:
