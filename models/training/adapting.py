@@ -53,7 +53,7 @@ MEASURED_IMAGES = 3, 40
 WATCHED_IMAGES = 1, 24
 """Fewest and most images that say when to stop."""
 LOOKS = 12
-"""How often, at least, the images that say when to stop are looked at."""
+"""How often, about, the images that say when to stop are looked at."""
 MOST_IMAGES = 600
 """More are not looked at: every step of the training shows four."""
 MEASURED_OBJECTS = 30
@@ -202,7 +202,7 @@ def _tuned(network: Loupe, division: Division, job: Job, tell: _Teller) -> Tuned
         warm_up=min(plain.settings.warm_up, max(job.steps // 10, 1)),
         seed=job.seed,
     )
-    every = min(plain.check_every, max(1, job.steps // LOOKS))
+    every = min(plain.check_every, -(-job.steps // LOOKS))
     tuning = replace(plain, settings=settings, trained=job.parts, check_every=every)
     steps = itertools.count(1)
 

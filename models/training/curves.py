@@ -59,8 +59,7 @@ class Curve:
         self._steps: list[Progress] = []
         try:
             kept = [row for row in rows_of(self.path) if row.get("step", 0) <= step]
-            self._file = self.path.open("w", encoding="utf-8", buffering=1)
-            self._file.writelines(json.dumps(row) + "\n" for row in kept)
+            self.path.write_text("".join(json.dumps(row) + "\n" for row in kept), "utf-8")
         except OSError as error:
             raise disk_error(error, self.path) from error
 
@@ -81,7 +80,6 @@ class Curve:
             if error is None:
                 raise
         finally:
-            self._file.close()
             if self._board is not None:
                 self._board.close()
 
@@ -103,7 +101,8 @@ class Curve:
         """
         self._write_steps()
         try:
-            self._file.write(json.dumps({"step": step, **numbers}) + "\n")
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"step": step, **numbers}) + "\n")
         except OSError as error:
             raise disk_error(error, self.path) from error
         for name, value in numbers.items() if self._board is not None else ():
