@@ -1,6 +1,6 @@
 """Everything mode: points and masks per second, and clicks while it runs.
 
-    python benchmarks/everything.py [--rounds 5] [--clicks 15]
+    python benchmarks/everything.py [--rounds 5] [--clicks 15] [--part clicks]
 
 With the built-in segmenter and with EdgeSAM with random weights that finds discs
 (`drawn_edgesam.py`); variants take turns, ratios are those of one run. What it finds:
@@ -144,10 +144,11 @@ def alternating_clicks(
 
 
 def main() -> None:
-    """Both parts."""
+    """Run the parts."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--clicks", type=int, default=15)
+    parser.add_argument("--part", choices=("speed", "clicks"), help="only one part")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         os.environ["XDG_CONFIG_HOME"] = os.environ["XDG_CACHE_HOME"] = name
@@ -156,8 +157,10 @@ def main() -> None:
         pictures.mkdir()
         drawn_edgesam.export(graphs)
         drawn_edgesam.install(graphs)
-        speed(graphs, options.rounds)
-        clicks(make_application(), pictures, options.clicks)
+        if options.part != "clicks":
+            speed(graphs, options.rounds)
+        if options.part != "speed":
+            clicks(make_application(), pictures, options.clicks)
 
 
 if __name__ == "__main__":
