@@ -129,8 +129,8 @@ class Card:
         """Its numbers for people."""
         numbers = ", ".join(f"{s} {self.before[s]:.3f} → {self.after[s]:.3f}" for s in MEASURED)
         return (
-            f"Adapted on {self.date} to {self.learned_objects} objects of “{self.project}”. Mean IoU "
-            f"on {self.held_objects} others, before → after: {numbers}."
+            f"Adapted on {self.date} to {self.learned_objects} objects of “{self.project}”. "
+            f"Mean IoU on {self.held_objects} others, before → after: {numbers}."
         )
 
 

@@ -32,7 +32,6 @@ class Order:
         name: what the model is adapted to, for people.
         origin: id of the model to begin with.
         parts: what is trained.
-        options: further arguments of `annotator adapt`.
     """
 
     folder: Path
@@ -40,14 +39,13 @@ class Order:
     name: str
     origin: str = ORIGINAL
     parts: Parts = "decoder"
-    options: tuple[str, ...] = ()
 
     @property
     def arguments(self) -> list[str]:
         """Of `annotator adapt`."""
         return [
             str(self.folder), f"--project={self.project_dir}", f"--name={self.name}",
-            f"--model={self.origin}", f"--parts={self.parts}", *self.options,
+            f"--model={self.origin}", f"--parts={self.parts}",
             "--json", "--background",
         ]  # fmt: skip
 
