@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import fmean
 
+from models.adapted import WEIGHTS
 from models.loupe.segmenter import LoupeSegmenter
 from models.networks.loupe import Loupe
 from models.segmenters.loupe import SPEC
@@ -105,7 +106,7 @@ class Examiner:
         try:
             (self._folder / RECORD).unlink(missing_ok=True)
             export(self._network, self._folder)
-            save_weights(self._network, self._folder / "weights.pt")
+            save_weights(self._network, self._folder / WEIGHTS)
             write_record(self._folder / RECORD, record)
         except OSError as error:
             raise disk_error(error, self._folder) from error

@@ -19,7 +19,7 @@ from models.training.checkpoints import fill, read_checkpoint, write_checkpoint
 from models.training.loop import FORMAT, as_config
 from models.weight_files import put_in_place
 
-WEIGHTS = "annotator-loupe-weights-1"
+WEIGHTS_FORMAT = "annotator-loupe-weights-1"
 HALVED = 512
 """Weights with at least this many numbers are stored with 16 bits."""
 
@@ -81,7 +81,9 @@ def save_weights(network: Loupe, path: Path) -> None:
         name: value.half() if value.is_floating_point() else value
         for name, value in network.state_dict().items()
     }
-    write_checkpoint(path, {"format": WEIGHTS, "config": asdict(network.config), "network": state})
+    write_checkpoint(
+        path, {"format": WEIGHTS_FORMAT, "config": asdict(network.config), "network": state}
+    )
 
 
 def load_weights(path: Path) -> Loupe:
@@ -90,7 +92,7 @@ def load_weights(path: Path) -> Loupe:
     Raises:
         ModelError: the file is missing, damaged, or of another version.
     """
-    state = read_checkpoint(path, WEIGHTS, FORMAT)
+    state = read_checkpoint(path, WEIGHTS_FORMAT, FORMAT)
     try:
         network = Loupe(as_config(state["config"]))
         fill(network, state["averaged" if state["format"] == FORMAT else "network"], path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from models.adapted import WEIGHTS
 from models.training.export import export, load_weights, save_weights
 from models.training.running import say
 
@@ -31,7 +32,7 @@ def run(arguments: list[str]) -> int:
     network = load_weights(given.checkpoint)
     export(network, given.folder)
     if given.weights:
-        save_weights(network, given.folder / "weights.pt")
+        save_weights(network, given.folder / WEIGHTS)
     for path in sorted(given.folder.iterdir()):
         say(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
     return 0

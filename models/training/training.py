@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from models.adapted import WEIGHTS
 from models.training.data import LabelledImage
 from models.training.examining import BEST, Examiner
 from models.training.export import export, save_weights
@@ -74,7 +75,7 @@ def train(
     )
     if finished and not lacking:
         export(trainer.averaged, folder / MODEL)
-        save_weights(trainer.averaged, folder / MODEL / "weights.pt")
+        save_weights(trainer.averaged, folder / MODEL / WEIGHTS)
         best = f"; the best one measured is in “{folder / BEST}”" if examiner else ""
         say(f"The model is in “{folder / MODEL}”{best}.")
     return finished
