@@ -17,8 +17,8 @@ from annotator.app import main
 from annotator.services.document import Document
 from models import registry
 from models.adapted import AdaptedStore
-from tests.models.test_adapted import offer
 from tests.training.adapted_base import BASE, QUICK, offer_base, one_thread, write_project
+from tests.training.cards import offer
 
 __all__ = ["one_thread"]  # pytest finds it here
 

@@ -12,22 +12,11 @@ import numpy as np
 import pytest
 
 from models import adapted, registry
-from models.adapted import CARD, GRAPHS, WEIGHTS, AdaptedModel, AdaptedStore
+from models.adapted import CARD, GRAPHS, WEIGHTS, AdaptedStore
 from models.api import Box, ModelError, Prompt
 from models.loupe.segmenter import LoupeSegmenter
 from tests.training.adapted_base import offer_base
-from tests.training.cards import card
-
-
-def offer(project: str = "photos ✿", store: AdaptedStore | None = None) -> AdaptedModel:
-    """A model whose graphs are never loaded."""
-    store = store or AdaptedStore()
-    with store.work() as work:
-        made = work / "model"
-        made.mkdir()
-        for name in (*GRAPHS, WEIGHTS):
-            (made / name).write_bytes(b"x")
-        return store.put(made, card(project))
+from tests.training.cards import offer
 
 
 def test_a_model_is_known_as_soon_as_it_is_there_and_no_longer() -> None:

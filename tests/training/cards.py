@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.adapted import MEASURED, Card
+from models.adapted import GRAPHS, MEASURED, WEIGHTS, AdaptedModel, AdaptedStore, Card
 
 
 def card(project: str = "base", fingerprint: str = "") -> Card:
@@ -12,3 +12,14 @@ def card(project: str = "base", fingerprint: str = "") -> Card:
         f"Loupe, adapted to {project}", "loupe", project, "2026-11-21", "decoder",
         9, 27, 3, 9, 20, zero, half, fingerprint,
     )  # fmt: skip
+
+
+def offer(project: str = "photos ✿", store: AdaptedStore | None = None) -> AdaptedModel:
+    """A model whose graphs are never loaded."""
+    store = store or AdaptedStore()
+    with store.work() as work:
+        made = work / "model"
+        made.mkdir()
+        for name in (*GRAPHS, WEIGHTS):
+            (made / name).write_bytes(b"x")
+        return store.put(made, card(project))
