@@ -142,7 +142,7 @@ def test_batches_give_the_same_as_one_by_one() -> None:
     assert max(batched.batches) > 1
 
 
-@pytest.mark.parametrize(("prompt_s", "most"), [(0.5, 1), (0.006, 5), (0.0001, 32)])
+@pytest.mark.parametrize(("prompt_s", "most"), [(0.5, 1), (0.004, 5), (0.0001, 32)])
 def test_a_step_takes_as_many_prompts_as_fit_into_its_time(
     monkeypatch: pytest.MonkeyPatch, prompt_s: float, most: int
 ) -> None:
