@@ -37,15 +37,15 @@ RESULT = "adaptation"
 READING_MS = 600_000
 FLUSH_S = 2.0
 CHOICES: tuple[tuple[Parts, str, str, float], ...] = (
-    ("decoder", "The &decoder", "Quick, and enough for most.", 480.0),
+    ("decoder", "The &decoder", "Quick, and enough for most.", 600.0),
     (
         "decoder+last",
         "The decoder and the &last stages of the encoder",
         "For images that look unlike photographs: microscopy, scans, drawings.",
-        840.0,
+        800.0,
     ),
 )
-"""What is trained: value, text, explanation, seconds on one core of 2024."""
+"""What is trained: value, text, explanation, seconds on one core."""
 
 
 class AdaptDialog(QDialog):
