@@ -129,6 +129,7 @@ class Assistant(QObject):
         super().__init__(parent)
         self._queue = queue
         self._model_id = ""
+        self._spec: SegmenterSpec | None = None
         self._device: Device = "auto"
         self._segmenter: Segmenter | None = None
         self._loaded_on: Device = "auto"
@@ -177,7 +178,7 @@ class Assistant(QObject):
         spec = segmenter_spec(model_id)
         if (spec.id, device) == (self._model_id, self._device):
             return False
-        self._model_id, self._device = spec.id, device
+        self._model_id, self._spec, self._device = spec.id, spec, device
         self._ahead.device = device
         for slot in ("prepare", "ask", "preview", "looks"):
             self._queue.cancel(slot)
@@ -187,8 +188,8 @@ class Assistant(QObject):
 
     @property
     def model(self) -> SegmenterSpec:
-        """The model in use."""
-        return segmenter_spec(self._model_id)
+        """The model in use; also when it was removed from this computer meanwhile."""
+        return self._spec or segmenter_spec(self._model_id)
 
     def expect(self, key: str, path: Path) -> None:
         """This image is being opened: look for its embedding before there are pixels."""
@@ -462,9 +463,13 @@ class Assistant(QObject):
     # The rest runs on the model thread.
 
     def _load(self, model_id: str) -> Segmenter:
-        device, segmenter = self._device, self._segmenter
-        if segmenter is None or segmenter.spec.id != model_id or device != self._loaded_on:
-            self._segmenter = segmenter = self._loaded(segmenter_spec(model_id), device)
+        device, segmenter, spec = self._device, self._segmenter, segmenter_spec(model_id)
+        # An adapted model may have been made anew under its name.
+        wanted = spec.id, spec.version, device
+        if segmenter is None or wanted != (
+            segmenter.spec.id, segmenter.spec.version, self._loaded_on
+        ):  # fmt: skip
+            self._segmenter = segmenter = self._loaded(spec, device)
             self._loaded_on = device
             self._tell_device(segmenter)
         return segmenter

@@ -8,6 +8,7 @@ from functools import lru_cache
 from models.adapted import AdaptedModel, AdaptedStore
 from models.api import ModelError, Segmenter, SegmenterSpec
 from models.segmenters import loupe
+from models.weight_files import disk_error
 
 
 def specs() -> tuple[SegmenterSpec, ...]:
@@ -29,7 +30,10 @@ def spec_of(model: AdaptedModel) -> SegmenterSpec:
 
         if (missing := model.missing) is not None:
             raise ModelError(missing)
-        segmenter = LoupeSegmenter(spec, model.folder)
+        try:
+            segmenter = LoupeSegmenter(spec, model.folder)
+        except OSError as error:  # removed by another process a moment ago
+            raise disk_error(error, model.folder) from error
         if model.card is not None and segmenter.fingerprint != model.card.fingerprint:
             raise ModelError(
                 f"The files of “{model.title}” in “{model.folder}” were changed or damaged. "

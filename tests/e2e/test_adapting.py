@@ -288,6 +288,49 @@ def test_an_adapted_model_is_removed_in_the_settings(
     start([str(project)], script)
 
 
+def test_a_model_removed_by_another_program_is_missed_when_it_is_asked(
+    start: Start, project: Path, models: Path
+) -> None:
+    def script(user: User) -> None:
+        user.waits_for_image()
+        user.window.settings.update(model=BASE)
+        AdaptedStore().remove(AdaptedStore().find(BASE))
+        user.clicks(20, 20)
+        user.waits_for(
+            lambda: any(f"no model “{BASE}”" in text for text in user.window.messages.messages)
+        )
+        assert user.workspace.assistant.model.id == BASE
+        user.window.settings.update(model="")
+        user.waits_for(lambda: bool(user.workspace.candidates))
+
+    start([str(project)], script)
+
+
+def test_a_model_made_anew_under_its_name_is_the_one_that_answers(
+    start: Start, project: Path, models: Path
+) -> None:
+    """Nobody has asked anything of another model in between."""
+    offer_base()
+    old, new = AdaptedStore().models()
+
+    def script(user: User) -> None:
+        user.waits_for_image()
+        user.window.settings.update(model=old.id)
+        user.clicks(20, 20)
+        user.waits_for(lambda: bool(user.workspace.candidates))
+        AdaptedStore().remove(old)
+        card = json.loads((new.folder / "card.json").read_text())
+        (new.folder / "decoder.onnx").unlink()
+        (new.folder / "card.json").write_text(json.dumps(card | {"fingerprint": "0" * 16}))
+        new.folder.rename(old.folder)
+        user.clicks(30, 30)
+        user.waits_for(
+            lambda: any("decoder.onnx” is missing" in m for m in user.window.messages.messages)
+        )
+
+    start([str(project)], script)
+
+
 @pytest.mark.slow
 def test_a_model_is_really_adapted_and_answers(
     start: Start, project: Path, models: Path, monkeypatch: pytest.MonkeyPatch
