@@ -15,6 +15,7 @@ DATA = HERE.parents[1] / "shared" / "data" / "eval_coco_dev"
 RUNS: tuple[tuple[str, ...], ...] = (
     ("startup.py",),
     ("click.py",),
+    ("runtimes.py",),
     ("click.py", "--model", "edgesam"),
     ("click_rival.py",),
     ("everything.py",),

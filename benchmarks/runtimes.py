@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from drawn_edgesam import disc, export
@@ -43,6 +44,8 @@ QUIET = 0.06
 """Share of the machine other programs may take in a round that counts."""
 
 Variants = dict[str, Callable[[], object]]
+Encode = Callable[[dict[str, np.ndarray]], object]
+Made = TypeVar("Made")
 
 
 def usage() -> tuple[float, float, float]:
@@ -62,6 +65,7 @@ def busy_with_others(before: tuple[float, float, float]) -> float:
 def alternate(variants: Variants, rounds: int, seconds: float = 30) -> dict[str, np.ndarray]:
     """Seconds of every variant, one after the other in every round that was not disturbed.
 
+    A variant may return the seconds itself.
     Undisturbed: other programs took at most 6 % of the machine. On a machine that is never so
     idle all rounds count, and ratios mean less.
     """
@@ -74,8 +78,9 @@ def alternate(variants: Variants, rounds: int, seconds: float = 30) -> dict[str,
         before = usage()
         for name, variant in variants.items():
             start = time.perf_counter()
-            variant()
-            taken[name].append(time.perf_counter() - start)
+            measured = variant()
+            passed = time.perf_counter() - start
+            taken[name].append(measured if isinstance(measured, float) else passed)
         disturbances.append(busy_with_others(before))
     counts = np.array(disturbances) <= QUIET
     if counts.any():
@@ -119,9 +124,9 @@ def network(folder: Path, device: Device) -> Network:
     return found
 
 
-def in_background(work: Callable[[], Network]) -> Network:
+def in_background(work: Callable[[], Made]) -> Made:
     """What a thread with low priority makes."""
-    made: list[Network] = []
+    made: list[Made] = []
 
     def run() -> None:
         lower_priority()
@@ -211,30 +216,40 @@ def beside(folder: Path, rounds: int) -> None:
         for _ in range(20):
             one.decode(arrays, coords, labels, (0, 1, 2, 3), nowhere)
 
-    def with_encoder(device: Device) -> Callable[[], None]:
-        encoder = in_background(lambda: network(folder, device))
+    def with_encoder(make: Callable[[], Encode]) -> Callable[[], float]:
+        encode = in_background(make)
 
-        def run() -> None:
+        def run() -> float:
             stop = threading.Event()
 
             def work() -> None:
                 lower_priority()
                 while not stop.is_set():
-                    encoder.run({"image": pixels})
+                    encode({"image": pixels})
 
             thread = threading.Thread(target=work)
             thread.start()
             try:
+                start = time.perf_counter()
                 clicks()
+                return time.perf_counter() - start
             finally:
                 stop.set()
                 thread.join()
 
         return run
 
-    variants: Variants = {"20 clicks": clicks, "beside onnxruntime 32 bit": with_encoder("exact")}
+    def one_thread() -> Encode:
+        session = open_session(folder / "encoder.onnx", threads=1)
+        return lambda feeds: session.run(None, feeds)
+
+    variants: Variants = {
+        "20 clicks": clicks,
+        "beside onnxruntime 32 bit": with_encoder(lambda: network(folder, "exact").run),
+        "beside the same with one thread": with_encoder(one_thread),
+    }
     if openvino_runtime.lack() is None:
-        variants["beside OpenVINO 16 bit"] = with_encoder("processor")
+        variants["beside OpenVINO 16 bit"] = with_encoder(lambda: network(folder, "processor").run)
     with drawn(disc(0.05, GRID, 1.0) > -1.5):
         report(alternate(variants, max(3, rounds // 2)))
 
