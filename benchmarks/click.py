@@ -76,6 +76,7 @@ def settle(window: MainWindow) -> None:
     document = window.workspace.document
     assert document is not None
     window.workspace.undo()
+    document.save()
     until(lambda: not document.save_state.pending and not document.save_state.coco_pending)
     window.canvas.viewport().repaint()
     QApplication.processEvents()
