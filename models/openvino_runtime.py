@@ -67,9 +67,23 @@ def library() -> Any:
 
 
 @functools.cache
+def _core() -> Any:
+    """The one core of this process, kept for ever.
+
+    When the last one goes, OpenVINO 2026.4 frees the stack that signals of its thread run on and
+    leaves it registered: the next Ctrl+C would end the program with a segmentation fault.
+
+    Raises:
+        ImportError: it is not installed, or damaged.
+        RuntimeError: it does not start.
+    """
+    return library().Core()
+
+
+@functools.cache
 def _refused() -> str | None:
     try:
-        able = library().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        able = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     except (ImportError, RuntimeError) as error:
         return f"OpenVINO does not start: {error}"
     return None if "BF16" in able else "this processor does not compute with 16 bits"
@@ -98,7 +112,7 @@ def compile_graph(path: Path, kept: Sequence[str] = ()) -> Any:
     if folder is not None:
         settings["CACHE_DIR"] = str(folder)
     try:
-        core = openvino.Core()
+        core = _core()
         model = core.read_model(str(path))
         if kept:
             model = _keeping(model, kept)

@@ -434,3 +434,27 @@ def test_masks_of_the_full_network_agree(tmp_path):
             found.append(EdgeSamSegmenter(SPECS[0], made).encode(fixture.image()))
     a, b = (one.arrays["image"].ravel() for one in found)
     assert a @ b / np.linalg.norm(a) / np.linalg.norm(b) > 0.998
+
+
+@needs_openvino
+def test_a_signal_after_openvino_is_only_a_signal(folder):
+    """OpenVINO frees the stack of signal handlers when its last core goes."""
+    program = (
+        "import gc, os, signal, sys, threading\n"
+        "from pathlib import Path\n"
+        "from models.openvino_runtime import compile_graph\n"
+        "compiled = compile_graph(Path(sys.argv[1]))\n"
+        "del compiled\n"
+        "gc.collect()\n"
+        "blocks = [bytes(4096) for _ in range(20000)]\n"
+        "try:\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "except KeyboardInterrupt:\n"
+        "    os._exit(7)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(folder / "trunk.onnx")],
+        cwd=Path(__file__).parents[2],
+        timeout=60,
+    )
+    assert done.returncode == 7
