@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QCoreApplication, QEventLoop, QObject, Signal
+from PySide6.QtCore import QCoreApplication, QEventLoop, QObject, QTimer, Signal
 
 from annotator.core.annotation import Annotation, ImageRecord, ImageState, Origin, Source
 from annotator.core.errors import UserError
@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
     from annotator.core.images import LoadedImage
     from annotator.core.mask import Mask
+
+
+LOOK_MS = 30
+"""What an object looks like is found out this long after its mask: painting it comes first."""
 
 
 class Workspace(Editing):
@@ -91,6 +95,8 @@ class Workspace(Editing):
         self._drafts: dict[str, PromptDraft] = {}
         self._answer: Answer | None = None
         self._looks: dict[MaskCandidate, NDArray[np.float32] | None] = {}
+        self._looking = QTimer(self, singleShot=True, interval=LOOK_MS)
+        self._looking.timeout.connect(self._look)
         self._working = False
         self._accept_when_ready = False
         self._finishing: list[tuple[str, MaskCandidate]] = []
@@ -671,13 +677,18 @@ class Workspace(Editing):
     def _suggest(self) -> None:
         candidate, picture = self.candidate, self._askable()
         if candidate is not None and candidate not in self._looks and picture is not None:
-            self.assistant.describe_candidate(
-                picture, candidate, lambda vector: self._take_looks(candidate, vector)
-            )
+            self._looking.start()
         elif self._answer is None and len(self._selection) != 1:
             self.suggestions_changed.emit(())
         else:
             self.suggestions_changed.emit(self.suggestions())
+
+    def _look(self) -> None:
+        candidate, picture = self.candidate, self._askable()
+        if candidate is not None and picture is not None:
+            self.assistant.describe_candidate(
+                picture, candidate, lambda vector: self._take_looks(candidate, vector)
+            )
 
     def _take_looks(self, candidate: MaskCandidate, vector: NDArray[np.float32] | None) -> None:
         if candidate in self.candidates:
