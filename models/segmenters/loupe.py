@@ -1,4 +1,4 @@
-"""Loupe: the trained segmenter that ships with the program."""
+"""Loupe: our own trained segmenter, whose graphs lie in `resources` once they are good enough."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def _missing() -> str | None:
     folder = files("resources") / "models" / "loupe"
     if all((folder / name).is_file() for name in GRAPHS):
         return None
-    return "The model's files are not part of this installation. Install Annotator again."
+    return "Its weights are still being trained: this version of Annotator does not bring them yet."
 
 
 SPEC = SegmenterSpec(
     id="loupe",
-    title="Loupe (built in)",
+    title="Loupe",
     version="1",
     summary="A small trained network: boxes, clicks and corrections, without any download.",
     licence="Apache-2.0 (see its model card for the data it was trained on)",
