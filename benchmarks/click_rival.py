@@ -30,6 +30,8 @@ from startup import make_image
 
 from annotator.app import fill, make_application, make_window
 
+PAUSE_S = 0.2
+"""Between two clicks; onnxruntime's threads, as the rival uses it, spin after their work."""
 GOALS = {"0.8 MP": 2.0, "12 MP": 6.0}
 
 
@@ -96,7 +98,7 @@ def main() -> None:
         for title, size in SIZES.items():
             folder = Path(name) / title
             folder.mkdir()
-            make_image(folder, *size)
+            make_image(folder, *size, noise=26)
             windows[title] = make_window(application)
             windows[title].settings.update(model=drawn_edgesam.MODEL)
             windows[title].show()
@@ -107,8 +109,9 @@ def main() -> None:
         for number in range(clicks + 1):
             x, y = rng.uniform(0.3, 0.7, 2)
             for title, window in windows.items():
+                time.sleep(PAUSE_S)
                 there = rival.click(Path(name) / title / "picture.jpg", x, y)
-                time.sleep(0.05)  # its threads spin for a while after the last run
+                time.sleep(PAUSE_S)
                 here = click(window, x, y)
                 accept(window)
                 settle(window)
