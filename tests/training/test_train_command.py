@@ -196,6 +196,7 @@ def test_checkpoints_are_written_on_the_way(tmp_path: Path) -> None:
 
 def test_a_stop_ends_the_run_after_its_step(tmp_path: Path) -> None:
     trainer = a_trainer()
+    before = signal.getsignal(signal.SIGINT)
 
     with stoppable() as stopped:
         os.kill(os.getpid(), signal.SIGINT)
@@ -205,7 +206,7 @@ def test_a_stop_ends_the_run_after_its_step(tmp_path: Path) -> None:
         assert not drive(trainer, steps, tmp_path, stopped=stopped)
 
     assert Trainer.resume(tmp_path / LAST).step == 1
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_run_on_a_full_disk_ends_with_its_last_checkpoint(tmp_path: Path) -> None:
