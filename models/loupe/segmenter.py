@@ -173,9 +173,7 @@ class LoupeSegmenter:
             earlier = self._looks(embedding, shape, before)[0]
             return (self._again(embedding, shape, prompt, earlier),)
         if prompt.box is not None:
-            box = prompt.box.clipped(embedding.width, embedding.height)
-            corners = np.array([box.x0, box.y0, box.x1, box.y1], np.float32)
-            corners *= np.array([shape.scale_x, shape.scale_y] * 2, np.float32)
+            corners = _corners(embedding, shape, prompt.box)
             return tuple(self._ask(embedding, shape, prompt, geometry.around_boxes(corners)[None]))
         x, y = _scaled(shape, prompt.points[-1:])[0, :2]
         tried = self._ask(
@@ -190,9 +188,7 @@ class LoupeSegmenter:
         points = _scaled(shape, prompt.points)
         stay = [points[points[:, 2] > 0, :2]]
         if prompt.box is not None:
-            box = prompt.box.clipped(embedding.width, embedding.height)
-            corners = np.array([[box.x0, box.y0], [box.x1, box.y1]], np.float32)
-            stay.append(corners * np.array([shape.scale_x, shape.scale_y], np.float32))
+            stay.append(_corners(embedding, shape, prompt.box).reshape(2, 2))
         window = geometry.closer(before.logits, before.window, np.concatenate(stay))
         probability = 1 / (1 + np.exp(-np.clip(before.logits, -30, 30)))
         previous = geometry.seen_from(
@@ -215,14 +211,7 @@ class LoupeSegmenter:
             points = np.zeros((1, 3), np.float32)
         boxes = np.zeros((count, 5), np.float32)
         if prompt.box is not None:
-            box = prompt.box.clipped(embedding.width, embedding.height)
-            boxes[:] = (
-                box.x0 * shape.scale_x,
-                box.y0 * shape.scale_y,
-                box.x1 * shape.scale_x,
-                box.y1 * shape.scale_y,
-                1,
-            )
+            boxes[:] = *_corners(embedding, shape, prompt.box), 1
         blank = np.zeros((count, grid, grid), np.float32)
         logits, scores = self._decoder.run(
             None,
@@ -245,6 +234,13 @@ def _scaled(shape: Resized, points: Sequence[Point]) -> Floats:
     """Clicks as (n, 3): x, y in the input, +1 or -1."""
     rows = [(p.x * shape.scale_x, p.y * shape.scale_y, 1 if p.positive else -1) for p in points]
     return np.array(rows, np.float32).reshape(-1, 3)
+
+
+def _corners(embedding: Embedding, shape: Resized, box: Box) -> Floats:
+    """A box inside the image as x0, y0, x1, y1 of the input."""
+    box = box.clipped(embedding.width, embedding.height)
+    corners = np.array([box.x0, box.y0, box.x1, box.y1], np.float32)
+    return corners * np.array([shape.scale_x, shape.scale_y] * 2, np.float32)
 
 
 def _packed(maps: Sequence[Floats], height: int, width: int, stride: int) -> Floats:
