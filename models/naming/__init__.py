@@ -1,0 +1,1 @@
+"""Names of objects: vectors, text embeddings and how they are ranked."""
