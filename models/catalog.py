@@ -24,6 +24,10 @@ _APACHE_TERMS = (
     "notices are kept and changes are marked. The licence includes a grant of patents, which ends "
     "for those who sue over patents. There is no warranty."
 )
+_MIT_TERMS = (
+    "Use, change and redistribution are permitted, commercially too, provided the copyright notice "
+    "(2021 OpenAI) and the licence are kept. There is no warranty."
+)
 _AGPL_TERMS = (
     "Use, change and redistribution are permitted, commercially too, provided everything that is "
     "derived from it is passed on under the same licence with its source, also to those who only "
@@ -53,6 +57,14 @@ _FAST_SAM = Licence(
     text=_AGPL_TERMS,
 )
 
+_CLIP = Licence(
+    "MIT",
+    "https://github.com/openai/CLIP/blob/main/LICENSE",
+    non_commercial=False,
+    text=_MIT_TERMS,
+)
+
+_OPENAI = "https://openaipublic.azureedge.net/clip/models"
 _HUB = "https://huggingface.co"
 _EDGESAM_SPACE = f"{_HUB}/spaces/chongzhou/EdgeSAM/resolve/main/weights"
 _OVSAM_SPACE = f"{_HUB}/spaces/HarborYuan/ovsam/resolve/main/models"
@@ -329,6 +341,46 @@ _OVSAM_FILES = (
 )
 
 
+# OpenAI's CLIP: the addresses hold the hashes, as open_clip and OpenAI's own program state them.
+# Sizes are not stated anywhere, so none are claimed.
+def _clip(name: str, sha256: str, good_for: str) -> Weight:
+    return Weight(
+        id=f"clip-{name.lower()}",
+        title=f"CLIP {name}",
+        file_name=f"{name}.pt",
+        urls=(f"{_OPENAI}/{sha256}/{name}.pt",),
+        bytes=0,
+        sha256=sha256,
+        licence=_CLIP,
+        origin="GitHub openai/CLIP",
+        good_for=good_for,
+    )
+
+
+_CLIP_FILES = (
+    _clip(
+        "ViT-B-32",
+        "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af",
+        "Names for objects; the fastest of its kind on a processor.",
+    ),
+    _clip(
+        "RN50",
+        "afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762",
+        "Names for objects from the smallest convolutional network of its kind.",
+    ),
+    _clip(
+        "ViT-B-16",
+        "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f",
+        "Better names than ViT-B-32, for three to four times the time.",
+    ),
+    _clip(
+        "RN50x16",
+        "52378b407f34354e150460fe41077663dd5b39c54cd0bfd2b27167a4a06ec9aa",
+        "The backbone and the text tower of Open-Vocabulary SAM; slow on a processor.",
+    ),
+)
+
+
 WEIGHTS: Mapping[str, Weight] = MappingProxyType(
     {
         weight.id: weight
@@ -339,6 +391,7 @@ WEIGHTS: Mapping[str, Weight] = MappingProxyType(
             *_EFFICIENT_SAM_FILES,
             *_FAST_SAM_FILES,
             *_OVSAM_FILES,
+            *_CLIP_FILES,
         )
     }
 )

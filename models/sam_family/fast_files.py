@@ -60,7 +60,7 @@ def _read(path: Path) -> dict[str, Tensor]:
     import torch
 
     from models.checkpoints import read_checkpoint
-    from models.sam_family.pickled import read_pickled_network
+    from models.pickled import read_pickled_network
 
     if path.suffix == ".safetensors":
         return _read_safetensors(path)

@@ -36,7 +36,7 @@ from models.sam_family.fast import (
     without_duplicates,
 )
 from models.sam_family.fast_files import OnnxFastSam, TorchFastSam, load_network, open_runtime
-from models.sam_family.pickled import read_pickled_network
+from models.pickled import read_pickled_network
 from tests.models.family_truth import fill, layout, numbers, summary
 
 CPU = torch.device("cpu")

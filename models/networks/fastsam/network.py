@@ -2,7 +2,7 @@
 
 Sources: Zhao et al., "Fast Segment Anything" (2023); the graph is that of ultralytics'
 `yolov8-seg.yaml`. Keys are those of the published `FastSAM-s.pt` and `FastSAM-x.pt`, once their
-tensors are out of the pickle (`models.sam_family.pickled`). FastSAM-x has 26 bins for each side
+tensors are out of the pickle (`models.pickled`). FastSAM-x has 26 bins for each side
 of a box where YOLOv8, and FastSAM-s, have 16.
 """
 

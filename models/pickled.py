@@ -1,7 +1,7 @@
 """The tensors inside a pickled network, without ever running what the pickle asks for.
 
-ultralytics publishes whole Python objects. Reading one the usual way imports and calls whatever
-the file names. Here nothing is imported: every class and function becomes a `Ghost` that only
+ultralytics publishes whole Python objects, OpenAI's CLIP compiled programs (TorchScript). Reading
+one the usual way imports and calls whatever the file names. Here nothing is imported: every class and function becomes a `Ghost` that only
 remembers what it was given, and arrays are rebuilt from the raw bytes by this module alone.
 Needs numpy, not torch.
 """
@@ -99,16 +99,7 @@ def read_pickled_network(path: Path) -> dict[str, Array]:
     Raises:
         ModelError: missing, damaged, or without a network.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            content = _Reader(archive, path).read()
-    except FileNotFoundError as error:
-        raise ModelError(f"The weights “{path}” do not exist.") from error
-    except (zipfile.BadZipFile, pickle.UnpicklingError, OSError, EOFError) as error:
-        raise _damaged(path) from error
-    except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
-        # What a pickle that was tampered with can provoke in the unpickler.
-        raise _damaged(path) from error
+    content = _read(path)
     if isinstance(content, Mapping):
         network = content.get("ema") or content.get("model")
     else:
@@ -121,6 +112,37 @@ def read_pickled_network(path: Path) -> dict[str, Array]:
     if not found:
         raise ModelError(f"“{path.name}” holds no network weights.")
     return found
+
+
+def read_scripted_network(path: Path) -> dict[str, Array]:
+    """Parameters and buffers of a TorchScript archive, by their usual keys; its code is not read.
+
+    Args:
+        path: a file written by `torch.jit.save`.
+
+    Raises:
+        ModelError: missing, damaged, or without a network.
+    """
+    found: dict[str, Array] = {}
+    content = _read(path)
+    if isinstance(content, Ghost):
+        _collect_attributes(content, "", found, 0)
+    if not found:
+        raise ModelError(f"“{path.name}” holds no network weights.")
+    return found
+
+
+def _read(path: Path) -> object:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _Reader(archive, path).read()
+    except FileNotFoundError as error:
+        raise ModelError(f"The weights “{path}” do not exist.") from error
+    except (zipfile.BadZipFile, pickle.UnpicklingError, OSError, EOFError) as error:
+        raise _damaged(path) from error
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+        # What a pickle that was tampered with can provoke in the unpickler.
+        raise _damaged(path) from error
 
 
 def _damaged(path: Path) -> ModelError:
@@ -149,6 +171,17 @@ def _collect(module: Ghost, prefix: str, found: dict[str, Array], depth: int) ->
     for name, child in children.items() if isinstance(children, Mapping) else ():
         if isinstance(child, Ghost):
             _collect(child, f"{prefix}{name}.", found, depth + 1)
+
+
+def _collect_attributes(module: Ghost, prefix: str, found: dict[str, Array], depth: int) -> None:
+    """The same where arrays and modules are attributes, as in TorchScript."""
+    if depth > DEEPEST:
+        return
+    for name, value in module.state.items():
+        if isinstance(value, np.ndarray):
+            found[f"{prefix}{name}"] = value
+        elif isinstance(value, Ghost):
+            _collect_attributes(value, f"{prefix}{name}.", found, depth + 1)
 
 
 class _Reader:
