@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotator.core.annotation import Category
+from annotator.core.similar import cosine, largest
 from models.api import Suggestion
 
 Ranking = tuple[Suggestion, ...]
@@ -70,7 +71,7 @@ def rank(
         without: id of an annotation to leave out, the one being asked about.
         limit: the most names to return.
     """
-    places = _places(categories, category_ids)
+    places = places_of(categories, category_ids)
     if without is not None:
         places = np.where(ids == without, -1, places)
     names = [category.name for category in categories]
@@ -102,7 +103,7 @@ def sure(
     for the arguments.
     """
     best = rank(categories, category_ids, category_ids, vectors, query, limit=1)
-    similarity = _cosine(vectors, query)
+    similarity = cosine(vectors, query)
     if not best or best[0].score < SURE_SCORE or similarity is None:
         return None
     category = next(one for one in categories if one.name == best[0].name)
@@ -142,7 +143,7 @@ def _best(scores: _Scores, limit: int) -> Ranking:
     return tuple(Suggestion(name, min(score, 1.0)) for name, score in best)
 
 
-def _places(categories: Sequence[Category], category_ids: NDArray[np.int64]) -> NDArray[np.int64]:
+def places_of(categories: Sequence[Category], category_ids: NDArray[np.int64]) -> NDArray[np.int64]:
     """(n,) position in `categories` of every named object, -1 where the class is not among them."""
     if not categories:
         return np.full(category_ids.shape, -1, np.int64)
@@ -172,45 +173,18 @@ def _by_looks(
     query: NDArray[np.float32] | None,
 ) -> _Scores:
     """Names of the most similar objects; empty when there is nothing to compare."""
-    similarity = _cosine(vectors, query)
+    similarity = cosine(vectors, query)
     if similarity is None or similarity.size != places.size:
         return {}
     age = np.arange(places.size - 1, -1, -1)
     closeness = np.where(places >= 0, similarity, -np.inf) + FRESH_BONUS * np.exp(-age / FRESH_SPAN)
-    nearest = _largest(closeness, NEIGHBOURS)
+    nearest = largest(closeness, NEIGHBOURS)
     if not nearest.size:
         return {}
     weight = np.exp((closeness[nearest] - closeness[nearest].max()) / TEMPERATURE)
     weight *= 0.5 ** (age[nearest] / HALF_LIFE)
     votes = np.bincount(places[nearest], weight, len(names))
     return _named(names, votes / votes.sum())
-
-
-def _cosine(
-    vectors: NDArray[np.float32], query: NDArray[np.float32] | None
-) -> NDArray[np.float64] | None:
-    """(n,) cosine, -inf for rows without direction; None when nothing can be compared."""
-    if query is None or query.ndim != 1 or vectors.ndim != 2 or vectors.shape[1] != query.size:
-        return None
-    length = float(np.linalg.norm(query.astype(np.float64)))
-    if not np.isfinite(length) or length <= 0:
-        return None
-    # Damaged vectors may hold anything: they drop out below instead of warning here.
-    with np.errstate(all="ignore"):
-        unit = (query / np.float32(length)).astype(np.float32)
-        sizes = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float32))
-        # einsum, not "@": one thread needs 0.3 ms for 10,000 rows, while the threads of a BLAS
-        # wait up to 20 ms for a processor when a segmenter is busy.
-        similarity = np.einsum("ij,j->i", vectors, unit).astype(np.float64) / sizes
-    return np.where(np.isfinite(similarity), similarity, -np.inf)
-
-
-def _largest(values: NDArray[np.float64], count: int) -> NDArray[np.int64]:
-    """Positions of the `count` largest finite values, in no order."""
-    found = np.arange(values.size)
-    if values.size > count:
-        found = np.argpartition(values, values.size - count)[values.size - count :]
-    return found[np.isfinite(values[found])].astype(np.int64)
 
 
 def _named(names: Sequence[str], scores: NDArray[np.float64]) -> _Scores:
