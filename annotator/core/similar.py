@@ -66,3 +66,18 @@ def closest(
     found = found[np.argsort(-similarity[found], kind="stable")]
     # Rounding may lead past 1.
     return found, np.clip(similarity[found], -1.0, 1.0)
+
+
+def rows_of(known: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where each of the wanted numbers stands among the known ones, -1 where it does not.
+
+    Args:
+        known: (n,) in any order, each once.
+        wanted: (k,) any numbers.
+    """
+    if not known.size:
+        return np.full(wanted.shape, -1, np.int64)
+    order = np.argsort(known)
+    slot = np.minimum(np.searchsorted(known[order], wanted), known.size - 1)
+    found = order[slot]
+    return np.where(known[found] == wanted, found, -1)

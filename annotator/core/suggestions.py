@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotator.core.annotation import Category
-from annotator.core.similar import cosine, largest
+from annotator.core.similar import cosine, largest, rows_of
 from models.api import Suggestion
 
 Ranking = tuple[Suggestion, ...]
@@ -145,13 +145,7 @@ def _best(scores: _Scores, limit: int) -> Ranking:
 
 def places_of(categories: Sequence[Category], category_ids: NDArray[np.int64]) -> NDArray[np.int64]:
     """(n,) position in `categories` of every named object, -1 where the class is not among them."""
-    if not categories:
-        return np.full(category_ids.shape, -1, np.int64)
-    known = np.array([category.id for category in categories], np.int64)
-    order = np.argsort(known)
-    slot = np.minimum(np.searchsorted(known[order], category_ids), known.size - 1)
-    found = order[slot]
-    return np.where(known[found] == category_ids, found, -1)
+    return rows_of(np.array([category.id for category in categories], np.int64), category_ids)
 
 
 def _by_use(names: Sequence[str], places: NDArray[np.int64]) -> _Scores:
