@@ -190,6 +190,19 @@ class ResizableSegmenter(Segmenter, Protocol):
         """The same network with the square of another spec: `SegmenterSpec.input_size`."""
 
 
+@dataclass(frozen=True, slots=True)
+class CropFrame:
+    """What a describer wants to see of an object.
+
+    Attributes:
+        side: longest side of the crop it needs at most, pixels.
+        margin: what it sees around the object, as a share of the object's longer side.
+    """
+
+    side: int = 128
+    margin: float = 0.0
+
+
 @runtime_checkable
 class Describer(Protocol):
     """Object to vector: what "looks similar" means when names are suggested."""
@@ -197,6 +210,10 @@ class Describer(Protocol):
     @property
     def id(self) -> str:
         """Stable name of the vector space; vectors of different spaces are never compared."""
+
+    @property
+    def frame(self) -> CropFrame:
+        """What it wants to see."""
 
     def describe(
         self, image: NDArray[np.uint8], mask: NDArray[np.bool_], box: Box

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from models.api import CropFrame
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -43,6 +45,11 @@ class BasicDescriber:
     def id(self) -> str:
         """Stable name of the vector space."""
         return "basic-descriptor-1"
+
+    @property
+    def frame(self) -> CropFrame:
+        """The object alone, small."""
+        return CropFrame()
 
     def describe(self, image: NDArray[np.uint8], mask: NDArray[np.bool_], box: Box) -> Floats:
         """A unit vector (d,) float32 for one object.

@@ -332,9 +332,7 @@ class WeightStore:
                 raise ModelError(f"“{file}” is not a file.")
             digest = ""
             if claimed is None or claimed.sha256:
-                if not any(
-                    weight.bytes == status.st_size for weight in candidates if weight.sha256
-                ):
+                if not any(_may_be(weight, file, status.st_size) for weight in candidates):
                     raise _unknown(file, status.st_size, "", candidates)
                 digest = yield from hashing(file, stopped)
             weight = _recognised(file, status.st_size, digest, candidates, claimed)
@@ -518,6 +516,12 @@ def _free_name(path: Path) -> Path:
     while (aside := path.with_name(f"{path.name}.kept-{number}")).exists():
         number += 1
     return aside
+
+
+def _may_be(weight: Weight, file: Path, size: int) -> bool:
+    """Whether it is worth computing a hash of the file."""
+    fits = weight.bytes == size if weight.bytes else file.suffix == Path(weight.file_name).suffix
+    return bool(weight.sha256) and fits
 
 
 def _recognised(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+import torch  # noqa: TID253
 
 from models.api import ModelError
 from models.pickled import read_scripted_network
@@ -23,7 +23,7 @@ class _Towers(torch.nn.Module):
         return self.visual(x) * self.scale[0]
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::FutureWarning")
 @pytest.mark.parametrize("traced", [False, True])
 def test_all_numbers_of_a_compiled_program_are_found(tmp_path: Path, traced: bool) -> None:
     network = _Towers().eval()

@@ -1,0 +1,104 @@
+"""Which CLIP models can name objects: a short list, nothing heavy to import."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from models import catalog
+from models.api import ModelError
+from models.weights import Weight, local_path
+
+
+@dataclass(frozen=True, slots=True)
+class Tower:
+    """A pair of towers: images and texts to vectors that can be compared.
+
+    Attributes:
+        id: stable key used in settings, caches and vector spaces.
+        title: what people read.
+        architecture: the name open_clip knows it by. All of OpenAI's need QuickGELU: without it
+            open_clip builds a network that answers slightly wrongly and only warns.
+        weight: `Weight.id` of its file.
+        length: of a vector.
+        side: of the square it sees, pixels.
+        cost: how long an object takes, against the fastest.
+        summary: one sentence: what it is good for.
+    """
+
+    id: str
+    title: str
+    architecture: str
+    weight: str
+    length: int
+    side: int
+    cost: float
+    summary: str
+
+    @property
+    def file(self) -> Weight:
+        """Its weights: licence, size, address."""
+        return catalog.WEIGHTS[self.weight]
+
+    def missing(self) -> str | None:
+        """None when it can run now, else a sentence saying what is missing."""
+        if local_path(self.file) is not None:
+            return None
+        return f"{self.file.title} ({self.file.licence.name}) is not on this computer."
+
+
+# Costs: multiply-adds of the image towers (4.4, 6.1, 17.6 and 122 thousand million) as published.
+TOWERS = (
+    Tower(
+        "clip-vit-b-32",
+        "CLIP ViT-B/32",
+        "ViT-B-32-quickgelu",
+        "clip-vit-b-32",
+        512,
+        224,
+        1.0,
+        "The fastest on a processor.",
+    ),
+    Tower(
+        "clip-rn50",
+        "CLIP ResNet-50",
+        "RN50-quickgelu",
+        "clip-rn50",
+        1024,
+        224,
+        1.4,
+        "A small convolutional network; close to the fastest.",
+    ),
+    Tower(
+        "clip-vit-b-16",
+        "CLIP ViT-B/16",
+        "ViT-B-16-quickgelu",
+        "clip-vit-b-16",
+        512,
+        224,
+        4.0,
+        "Better names for four times the time.",
+    ),
+    Tower(
+        "clip-rn50x16",
+        "CLIP ResNet-50x16",
+        "RN50x16-quickgelu",
+        "clip-rn50x16",
+        768,
+        384,
+        28.0,
+        "What Open-Vocabulary SAM is built on; seconds for an object on a processor.",
+    ),
+)
+
+
+def find_tower(tower_id: str) -> Tower:
+    """The towers with this id.
+
+    Raises:
+        ModelError: no such model.
+    """
+    for tower in TOWERS:
+        if tower.id == tower_id:
+            return tower
+    known = ", ".join(tower.id for tower in TOWERS)
+    raise ModelError(f"There is no model for names “{tower_id}”. Known: {known}.")
