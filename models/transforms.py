@@ -34,19 +34,22 @@ class Frame:
         width: image width in pixels.
         height: image height in pixels.
         side: side of the square frame in pixels.
+        rounding: what is added to sizes inside the frame before they are cut to whole numbers:
+            networks differ in what they were trained with.
     """
 
     width: int
     height: int
     side: int = SIDE
+    rounding: float = 0.5
 
     @property
     def resized(self) -> tuple[int, int]:
         """Height and width inside the frame, rounded the way the original does."""
         scale = self.side / max(self.width, self.height)
         return (
-            max(1, int(self.height * scale + 0.5)),
-            max(1, int(self.width * scale + 0.5)),
+            max(1, int(self.height * scale + self.rounding)),
+            max(1, int(self.width * scale + self.rounding)),
         )
 
     @property

@@ -1,7 +1,14 @@
 """What every network of the SAM family shares: prompt encoder, mask decoder, how they join."""
 
 from models.networks.sam.layers import LayerNorm2d, Mlp
-from models.networks.sam.mask_decoder import MaskDecoder, select_tokens, stability_score
+from models.networks.sam.mask_decoder import (
+    MaskDecoder,
+    attend,
+    masks_of,
+    select_tokens,
+    stability_score,
+    upscaling,
+)
 from models.networks.sam.network import Sam
 from models.networks.sam.prompt_encoder import PromptEncoder, prompts_at
 from models.networks.sam.transformer import TwoWayTransformer
@@ -13,7 +20,10 @@ __all__ = [
     "PromptEncoder",
     "Sam",
     "TwoWayTransformer",
+    "attend",
+    "masks_of",
     "prompts_at",
     "select_tokens",
     "stability_score",
+    "upscaling",
 ]

@@ -60,13 +60,7 @@ class MaskDecoder(nn.Module):
         self.transformer = TwoWayTransformer(channels, heads, hidden)
         self.iou_token = nn.Embedding(1, channels)
         self.mask_tokens = nn.Embedding(masks, channels)
-        self.output_upscaling = nn.Sequential(
-            nn.ConvTranspose2d(channels, channels // 4, 2, 2),
-            LayerNorm2d(channels // 4),
-            nn.GELU(),
-            nn.ConvTranspose2d(channels // 4, channels // 8, 2, 2),
-            nn.GELU(),
-        )
+        self.output_upscaling = upscaling(channels)
         self.output_hypernetworks_mlps = nn.ModuleList(
             Mlp(channels, channels, channels // 8) for _ in range(masks)
         )
@@ -103,16 +97,51 @@ class MaskDecoder(nn.Module):
         self, image: Tensor, image_pe: Tensor, sparse: Tensor, dense: Tensor
     ) -> tuple[Tensor, Tensor]:
         """All masks (B, masks, 4 H, 4 W) and their predicted quality (B, masks)."""
-        batch = sparse.shape[0]
         own = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
-        tokens = torch.cat([own.expand(batch, -1, -1), sparse], dim=1)
-        start = (image + dense).expand(batch, -1, -1, -1)
-        found, keys = self.transformer(start, image_pe, tokens)
-        cells = keys.transpose(1, 2).reshape(batch, -1, image.shape[2], image.shape[3])
-        features = self.output_upscaling(cells)
-        weights = torch.stack(
-            [mlp(found[:, 1 + i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], dim=1
+        found, cells = attend(self.transformer, own, image, image_pe, sparse, dense)
+        logits = masks_of(
+            found[:, 1 : 1 + self.masks],
+            self.output_hypernetworks_mlps,
+            self.output_upscaling(cells),
         )
-        height, width = features.shape[2:]
-        logits = (weights @ features.flatten(2)).reshape(batch, self.masks, height, width)
         return logits, self.iou_prediction_head(found[:, 0])
+
+
+def upscaling(channels: int) -> nn.Sequential:
+    """Four pixels a side for each cell: (B, C, H, W) to (B, C / 8, 4 H, 4 W)."""
+    return nn.Sequential(
+        nn.ConvTranspose2d(channels, channels // 4, 2, 2),
+        LayerNorm2d(channels // 4),
+        nn.GELU(),
+        nn.ConvTranspose2d(channels // 4, channels // 8, 2, 2),
+        nn.GELU(),
+    )
+
+
+def attend(
+    transformer: TwoWayTransformer,
+    own: Tensor,
+    image: Tensor,
+    image_pe: Tensor,
+    sparse: Tensor,
+    dense: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """The decoder's own tokens (T, C) and those of B prompts look at an image.
+
+    For the others see `MaskDecoder.forward`.
+
+    Returns:
+        All tokens (B, T + N, C), the decoder's own first, and cells (B, C, H, W).
+    """
+    batch = sparse.shape[0]
+    tokens = torch.cat([own.expand(batch, -1, -1), sparse], dim=1)
+    start = (image + dense).expand(batch, -1, -1, -1)
+    found, keys = transformer(start, image_pe, tokens)
+    return found, keys.transpose(1, 2).reshape(batch, -1, image.shape[2], image.shape[3])
+
+
+def masks_of(tokens: Tensor, mlps: nn.ModuleList, features: Tensor) -> Tensor:
+    """Logits (B, M, H, W) of mask tokens (B, M, C) on features (B, C / 8, H, W)."""
+    weights = torch.stack([mlp(tokens[:, i]) for i, mlp in enumerate(mlps)], dim=1)
+    height, width = features.shape[2:]
+    return (weights @ features.flatten(2)).reshape(len(tokens), len(mlps), height, width)

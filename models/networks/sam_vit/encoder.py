@@ -77,12 +77,7 @@ class SamVit(nn.Module):
             VitBlock(sizes, spans_image=index in sizes.global_blocks)
             for index in range(sizes.depth)
         )
-        self.neck = nn.Sequential(
-            nn.Conv2d(sizes.width, sizes.output, 1, bias=False),
-            LayerNorm2d(sizes.output),
-            nn.Conv2d(sizes.output, sizes.output, 3, padding=1, bias=False),
-            LayerNorm2d(sizes.output),
-        )
+        self.neck = output_layers(sizes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode (B, 3, H, W), H and W multiples of 16."""
@@ -93,6 +88,16 @@ class SamVit(nn.Module):
             x = block(x, sharpness)
         result: Tensor = self.neck(x.permute(0, 3, 1, 2))
         return result
+
+
+def output_layers(sizes: VitSizes) -> nn.Sequential:
+    """Maps of tokens (B, width, H, W) to embeddings (B, output, H, W)."""
+    return nn.Sequential(
+        nn.Conv2d(sizes.width, sizes.output, 1, bias=False),
+        LayerNorm2d(sizes.output),
+        nn.Conv2d(sizes.output, sizes.output, 3, padding=1, bias=False),
+        LayerNorm2d(sizes.output),
+    )
 
 
 class PatchEmbedding(nn.Module):
