@@ -22,6 +22,7 @@ from annotator.services.name_memory import NameMemory
 from annotator.services.opened_images import OpenedImage, OpenedImages
 from annotator.services.project_folder import Place
 from annotator.services.store import Courier, Reader, SaveState, Store, explain_failure
+from annotator.services.whereabouts import Whereabouts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -502,6 +503,19 @@ class Document(QObject):
     def vector(self, annotation_id: int, space: str) -> NDArray[np.float32] | None:
         """What one object looks like, (d,), None if nobody has looked; also without a name."""
         return self._memory(space).vector(annotation_id)
+
+    def every_vector(self, space: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """What all objects look like that were ever looked at, deleted ones among them.
+
+        Ids (n,) and vectors (n, d), views: treat them as read-only. `whereabouts` says which of
+        them there are.
+        """
+        return self._memory(space).every()
+
+    def whereabouts(self) -> Whereabouts:
+        """Where objects are, for one background thread; whoever gets it closes it."""
+        reader = Reader(self._place.journal, self._store.epoch)
+        return Whereabouts(reader, self._place.journal, self._store.flush)
 
     def set_vector(self, annotation_id: int, space: str, vector: NDArray[np.float32]) -> None:
         """Remember what an object looks like: (d,) float32."""

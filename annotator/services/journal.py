@@ -10,6 +10,7 @@ import os
 import sqlite3
 import zlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -253,6 +254,40 @@ def load_category_of(db: sqlite3.Connection, annotation: int) -> int | None:
     query = "SELECT category FROM annotations WHERE id=? AND NOT proposed"
     row = db.execute(query, (annotation,)).fetchone()
     return row[0] if row else None
+
+
+def load_places(
+    db: sqlite3.Connection, annotations: Sequence[int]
+) -> list[tuple[int, str, int | None, bool]]:
+    """Annotation, key of its image, category and whether it is proposed; only of those there are.
+
+    Args:
+        db: a connection.
+        annotations: no more than SQLite takes in one query, some hundreds.
+    """
+    marks = ",".join("?" * len(annotations))
+    rows = db.execute(
+        "SELECT a.id, i.key, a.category, a.proposed FROM annotations a"
+        f" JOIN images i ON i.id = a.image WHERE a.id IN ({marks})",
+        annotations,
+    )
+    return [(number, _decoded(key), category, bool(p)) for number, key, category, p in rows]
+
+
+def load_undescribed(db: sqlite3.Connection, space: str) -> list[tuple[str, int]]:
+    """Image key and annotation of all accepted objects without a vector in this space."""
+    rows = db.execute(
+        "SELECT i.key, a.id FROM annotations a JOIN images i ON i.id = a.image"
+        " WHERE NOT a.proposed AND NOT EXISTS"
+        " (SELECT 1 FROM vectors v WHERE v.annotation = a.id AND v.space = ?)"
+        " ORDER BY i.place, i.id, a.place",
+        (space,),
+    )
+    return [(_decoded(key), number) for key, number in rows]
+
+
+def _decoded(key: str | bytes) -> str:
+    return key if isinstance(key, str) else os.fsdecode(key)
 
 
 def pack_change(change: Change) -> bytes:

@@ -77,6 +77,13 @@ class NameMemory:
                             self._vectors[chosen])  # fmt: skip
         return self._living
 
+    def every(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Ids (n,) and vectors (n, d) of all objects, also of those that have no name or are gone.
+
+        Views: a vector that is set meanwhile is seen in them.
+        """
+        return self._ids[: self._count], self._vectors[: self._count]
+
     def _grow(self) -> None:
         import numpy as np
 
