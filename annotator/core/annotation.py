@@ -97,6 +97,7 @@ class Category:
         color: "#rrggbb".
         supercategory: COCO `supercategory`, may be empty.
         extra: unknown keys of an imported category.
+        synonyms: other names of the same thing, for search and for models that know text.
     """
 
     id: int
@@ -104,6 +105,7 @@ class Category:
     color: str
     supercategory: str = ""
     extra: Mapping[str, Any] = field(default_factory=_nothing)
+    synonyms: tuple[str, ...] = ()
 
 
 class ImageState(Enum):

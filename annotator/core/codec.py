@@ -117,14 +117,15 @@ def mask_from_json(value: dict[str, Any]) -> Mask:
 
 
 def category_to_json(category: Category) -> dict[str, Any]:
-    """All fields."""
-    return {
+    """All fields; synonyms where there are any."""
+    value: dict[str, Any] = {
         "id": category.id,
         "name": category.name,
         "color": category.color,
         "supercategory": category.supercategory,
         "extra": dict(category.extra),
     }
+    return value | {"synonyms": list(category.synonyms)} if category.synonyms else value
 
 
 def category_from_json(value: dict[str, Any]) -> Category:
@@ -135,4 +136,5 @@ def category_from_json(value: dict[str, Any]) -> Category:
         str(value["color"]),
         str(value.get("supercategory", "")),
         value.get("extra", {}),
+        tuple(map(str, value.get("synonyms", ()))),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,8 @@ from annotator.core.annotation import Annotation, Annotations, Category, ImageRe
 from annotator.core.errors import UserError
 from annotator.core.history import Change, difference
 from annotator.core.mask import Mask
-from annotator.core.palette import color_for
+from annotator.core.vocabulary import TEMPLATES, clean_name
+from annotator.core.vocabulary_plan import NEW, colors_after, settle
 from annotator.services import journal, operations
 from annotator.services.coco_export import CocoExporter, CocoState, Listeners
 from annotator.services.journal import DamagedJournal
@@ -35,6 +37,7 @@ __all__ = ["DamagedJournal", "Document", "SaveState"]
 T = TypeVar("T")
 CLOSING = 10.0
 """Seconds `close` waits for a disk that does not answer."""
+TEMPLATES_NOTE = "templates"
 
 
 class Document(QObject):
@@ -403,9 +406,8 @@ class Document(QObject):
         """
         name = _cleaned(name)
         for category in self._categories:
-            if category.name == name:
+            if category.name == name or clean_name(category.name) == name:
                 return category
-        color = color or self._free_color()
         # A class removed before comes back as it was, so that its history still means it.
         for old in self._removed:
             if old.name == name:
@@ -414,16 +416,60 @@ class Document(QObject):
                 self._put_categories()
                 return old
         self._last_category += 1
+        color = color or next(colors_after(self._categories))
         category = Category(self._last_category, name, color)
         self._categories.append(category)
         self._put_categories()
         return category
 
-    def _free_color(self) -> str:
-        used = {category.color.upper() for category in self._categories}
-        start = len(self._categories)
-        wanted = (color_for(start + i) for i in range(32))
-        return next((color for color in wanted if color.upper() not in used), color_for(start))
+    def set_vocabulary(
+        self, wanted: Sequence[Category], templates: Sequence[str] | None = None
+    ) -> None:
+        """Give the project these classes in this order, as one step.
+
+        Classes that are not among them are removed. One that was removed before comes back with
+        its id when a new class has its name.
+
+        Args:
+            wanted: with the id `NEW` those that are to be made; a colour "" is chosen for them.
+            templates: the sentences names are put into; None leaves them.
+
+        Raises:
+            UserError: an empty or repeated name, or a class in use is missing; nothing changed.
+            ValueError: an unknown or repeated id: a bug of the caller.
+        """
+        classes = self._settle(wanted)
+        if templates is not None:
+            self.set_note(TEMPLATES_NOTE, list(templates))
+        ids = {category.id for category in classes}
+        gone = [category for category in self._categories if category.id not in ids]
+        self._removed = [*(c for c in self._removed if c.id not in ids), *gone]
+        self._last_category = max(self._last_category, *ids, 0)
+        self._categories = classes
+        self._put_categories()
+
+    def _settle(self, wanted: Sequence[Category]) -> list[Category]:
+        """The classes with ids and colours, checked."""
+        present = {category.id: category.name for category in self._categories}
+        ids = {category.id for category in wanted} - {NEW}
+        if len(ids) < sum(category.id != NEW for category in wanted) or not ids <= present.keys():
+            raise ValueError("category ids are repeated or unknown")
+        # Names of imported files stay as they came while nobody changes them.
+        clean = [
+            c if present.get(c.id) == c.name else replace(c, name=_cleaned(c.name)) for c in wanted
+        ]
+        for name, count in Counter(category.name for category in clean).items():
+            if count > 1:
+                raise UserError(f"{count} classes are called “{name}”.", "Give each its own name.")
+        for category in self._categories:
+            if category.id not in ids:
+                self._check_unused(category)
+        return settle(clean, self._removed, self._last_category)
+
+    def templates(self) -> tuple[str, ...]:
+        """The sentences names are put into for models that know text; those of ViLD at first."""
+        note = self.note(TEMPLATES_NOTE)
+        return tuple(map(str, note)) if isinstance(note, list) and note else TEMPLATES
 
     def change_category(self, category: Category) -> None:
         """Rename, recolour or regroup a class.
@@ -434,7 +480,8 @@ class Document(QObject):
         """
         old = self.category(category.id)
         category = replace(category, name=_cleaned(category.name))
-        if any(c.name == category.name and c.id != category.id for c in self._categories):
+        name = category.name
+        if any(clean_name(c.name) == name and c.id != category.id for c in self._categories):
             raise UserError(f"There is already a class “{category.name}”.", "Choose another name.")
         if category != old:
             self._categories[self._categories.index(old)] = category
@@ -455,15 +502,24 @@ class Document(QObject):
             KeyError: no such class.
         """
         category = self.category(category_id)
-        for usage, noun in ((self._usage, "object"), (self._proposed_usage, "proposal")):
-            if count := usage[category_id]:
-                having = f"1 {noun} has" if count == 1 else f"{count} {noun}s have"
-                raise UserError(
-                    f"{having} the class “{category.name}”.", "Give them another class first."
-                )
+        self._check_unused(category)
         self._categories.remove(category)
         self._removed.append(category)
         self._put_categories()
+
+    def category_users(self, category_id: int) -> str:
+        """Who has a class, "3 objects" or "1 proposal", "" if nobody has."""
+        for usage, noun in ((self._usage, "object"), (self._proposed_usage, "proposal")):
+            if count := usage[category_id]:
+                return f"1 {noun}" if count == 1 else f"{count:,} {noun}s"
+        return ""
+
+    def _check_unused(self, category: Category) -> None:
+        if users := self.category_users(category.id):
+            have = "has" if users.startswith("1 ") else "have"
+            raise UserError(
+                f"{users} {have} the class “{category.name}”.", "Give them another class first."
+            )
 
     def _revive_categories(self, change: Change) -> None:
         """An undone deletion may bring objects of a removed class back."""
@@ -679,7 +735,7 @@ class Document(QObject):
 
 
 def _cleaned(name: str) -> str:
-    name = " ".join(name.split())
+    name = clean_name(name)
     if not name:
         raise UserError("A class needs a name.", "Type one.")
     return name

@@ -131,8 +131,6 @@ def _add_objects(document: Document, dataset: Dataset, name: str) -> tuple[int, 
 def _class(document: Document, old: Category) -> int:
     existing = {category.name for category in document.categories()}
     new = document.add_category(old.name, old.color)
-    if new.name not in existing and (old.supercategory or old.extra):
-        document.change_category(
-            replace(new, supercategory=old.supercategory, extra=dict(old.extra))
-        )
+    if new.name not in existing and (old.supercategory or old.extra or old.synonyms):
+        document.change_category(replace(old, id=new.id, name=new.name, color=new.color))
     return new.id

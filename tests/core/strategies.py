@@ -70,4 +70,5 @@ def annotations(ids=None, categories=None):
 categories = st.builds(
     Category, st.integers(0, 1000), st.text(min_size=1), st.just("#112233"), texts,
     st.dictionaries(own_keys, json_values, max_size=2),
+    st.lists(st.text(min_size=1), max_size=2).map(tuple),
 )  # fmt: skip

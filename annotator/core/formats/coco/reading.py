@@ -149,10 +149,12 @@ class _Reading:
         color = ours.get("color")
         if not isinstance(color, str):
             color = _rgb(value.get("color")) or color_for(len(self.categories))
-        upper = value.get("supercategory")
+        upper, others = value.get("supercategory"), ours.get("synonyms")
+        others = others if isinstance(others, list) else ()
         return Category(
             number, name, color, upper if isinstance(upper, str) else "",
             _rest(value, _KNOWN_CATEGORY),
+            tuple(synonym for synonym in others if isinstance(synonym, str) and synonym.strip()),
         )  # fmt: skip
 
     # --- Images ---

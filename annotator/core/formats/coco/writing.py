@@ -98,13 +98,16 @@ def category_entries(
 ) -> Iterator[bytes]:
     """The categories as JSON; with an id, one more for objects without a name."""
     for category in categories:
+        ours: dict[str, Any] = {"color": category.color}
+        if category.synonyms:
+            ours["synonyms"] = list(category.synonyms)
         yield to_json(
             {
                 "id": category.id,
                 "name": category.name,
                 "supercategory": category.supercategory,
                 **category.extra,
-                OURS: {"color": category.color},
+                OURS: ours,
             }
         )
     if unnamed_id is not None:
