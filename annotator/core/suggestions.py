@@ -46,6 +46,12 @@ UNUSED_SCORE = 0.02
 SURE_SCORE = 0.6
 """A name with this score is given without asking, if the object also looks the part. On training
 data 1 of 100 proposals got a name so; of those that were objects, 4 of 5 were right."""
+UNSURE_SCORE = 0.4
+"""A first name below this score is called unsure."""
+UNSURE_MARGIN = 0.1
+"""So is one that is hardly ahead of the second."""
+TEXT_EVIDENCE = 20.0
+"""Number of named objects at which the memory counts as much as a text model."""
 SURE_COSINE = 0.9
 """How similar the closest object of that name has to be."""
 
@@ -124,6 +130,32 @@ def blend(rankings: Sequence[Ranking], weights: Sequence[float]) -> Ranking:
     """
     scores = _mixed([{s.name: s.score for s in ranking} for ranking in rankings], weights)
     return _best(scores, len(scores))
+
+
+def joined(memory: Ranking, text: Ranking, named: int, limit: int = 5) -> Ranking:
+    """What a text model says, and more and more what this project has named so far.
+
+    Args:
+        memory: from `rank`.
+        text: probabilities of a text model; () without one.
+        named: how many objects of this project have a name.
+        limit: the most names to return.
+    """
+    if not text:
+        return memory[:limit]
+    trust = named / (named + TEXT_EVIDENCE)
+    return blend((memory, text), (trust, 1.0 - trust))[:limit]
+
+
+def unsure(ranking: Ranking) -> bool:
+    """Whether nobody should rely on the first name: it is improbable, or another is as good.
+
+    What the scores lack to 1 belongs to the background, which thus makes a ranking unsure too.
+    """
+    if not ranking:
+        return False
+    second = ranking[1].score if len(ranking) > 1 else 0.0
+    return ranking[0].score < UNSURE_SCORE or ranking[0].score - second < UNSURE_MARGIN
 
 
 def _mixed(scores: Sequence[_Scores], weights: Sequence[float]) -> _Scores:

@@ -40,6 +40,7 @@ class Settings:
         mask_opacity: 0.05 to 1.
         wheel: "zoom": the wheel zooms; "scroll": it scrolls and Ctrl+wheel zooms (labelme).
         model: id of the segmenter, "" for the default one.
+        names: id of the text model that suggests names, "" for none.
         device: what models may run on.
         segmentation: "polygons" where they are exact and RLE elsewhere, or "rle" everywhere.
         propose_side: everything mode asks this many points along each side, 2 to 64.
@@ -63,6 +64,7 @@ class Settings:
     mask_opacity: float = 0.45
     wheel: str = "zoom"
     model: str = ""
+    names: str = ""
     device: Device = "auto"
     segmentation: str = "polygons"
     propose_side: int = 16

@@ -22,6 +22,7 @@ from annotator.services.embeddings import ImageFile
 from annotator.services.everything import Everything, options_of
 from annotator.services.folder_scan import FolderScan
 from annotator.services.image_loader import ImageLoader
+from annotator.services.naming import Namer, Wording
 from annotator.services.settings import Settings, SettingsStore
 from annotator.services.task_queue import CLOSING_S, TaskQueue
 from models.api import Box, MaskCandidate, ModelError, Prompt, Suggestion
@@ -86,6 +87,7 @@ class Workspace(Editing):
         self._models = TaskQueue("models", self)
         self.assistant = Assistant(self._models, self)
         self.everything = Everything(self.assistant, self)
+        self.namer = Namer(self._models, self)
         self._loader = self._make_loader()
         self._scan = FolderScan(self)
         self._travel = 1
@@ -95,6 +97,7 @@ class Workspace(Editing):
         self._drafts: dict[str, PromptDraft] = {}
         self._answer: Answer | None = None
         self._looks: dict[MaskCandidate, NDArray[np.float32] | None] = {}
+        self._namings: dict[MaskCandidate, NDArray[np.float32]] = {}
         self._looking = QTimer(self, singleShot=True, interval=LOOK_MS)
         self._looking.timeout.connect(self._look)
         self._working = False
@@ -117,6 +120,8 @@ class Workspace(Editing):
         self.assistant.sharpened.connect(self._sharpen)
         self.assistant.failed.connect(self._fail_question)
         self.everything.failed.connect(self.reported)
+        self.namer.changed.connect(self._suggest)
+        self.namer.failed.connect(self.reported)
         self.everything.finished.connect(self._tell_proposed)
         self.selection_changed.connect(lambda _: self._suggest())
         self.project_opened.connect(self.proposals.follow_project)
@@ -153,6 +158,7 @@ class Workspace(Editing):
         self.close_project()
         self._document = document
         document.setParent(self)
+        self._tell_names()
         document.annotations_changed.connect(self._follow_annotations)
         document.categories_changed.connect(self._follow_categories)
         document.reported.connect(self.reported)
@@ -247,6 +253,7 @@ class Workspace(Editing):
         finally:
             self._scan.stop()
             self._loader.close()
+            self.namer.close()
             self.assistant.close()
             self._models.close(patience=CLOSING_S)
 
@@ -450,7 +457,7 @@ class Workspace(Editing):
     def _set_answer(self, answer: Answer | None) -> None:
         if answer is not self._answer:
             self._answer = answer
-            self._looks = {}
+            self._looks, self._namings = {}, {}
             self.candidates_changed.emit(self.candidates)
         self._suggest()
 
@@ -550,6 +557,9 @@ class Workspace(Editing):
         objects = (*document.annotations(finished.key), annotation)
         document.edit(finished.key, objects, f"Add {name}")
         self._remember(annotation, finished.vector)
+        picture = self._picture()
+        if picture is not None and picture.key == finished.key:
+            self._describe_for_names(picture, finished.mask, annotation.id)
 
     def _remember(self, annotation: Annotation, vector: NDArray[np.float32] | None) -> None:
         if self._document is not None and vector is not None:
@@ -583,6 +593,23 @@ class Workspace(Editing):
         self.assistant.describe(
             picture, mask, lambda vector: self._remember_and_suggest(annotation, vector)
         )
+        self._describe_for_names(picture, mask, annotation.id)
+
+    def _describe_for_names(self, picture: Picture, mask: Mask, annotation: int) -> None:
+        """Have the text model look at an object that is kept, for its name and for later ones."""
+        from annotator.core import views
+
+        document, space = self._document, self.namer.space
+        if document is None or not space or not picture.complete:
+            return
+
+        def done(vector: NDArray[np.float32]) -> None:
+            if document is self._document:
+                document.set_vector(annotation, space, vector)
+                if self._selection == {annotation}:
+                    self._suggest()
+
+        self.namer.describe(lambda frame: views.of_mask(picture.pixels, mask, frame), done)
 
     def _remember_and_suggest(
         self, annotation: Annotation, vector: NDArray[np.float32] | None
@@ -658,21 +685,37 @@ class Workspace(Editing):
 
     def suggestions(self) -> tuple[Suggestion, ...]:
         """Ranked names for the open prompt, or for the one selected annotation."""
-        from annotator.core.suggestions import rank
+        from annotator.core import suggestions
 
-        if self._document is None:
+        document, space = self._document, self.namer.space
+        if document is None:
             return ()
         from models.describe import BasicDescriber
 
-        ids, categories, vectors = self._document.vectors(BasicDescriber().id)
-        query: NDArray[np.float32] | None = None
-        without: int | None = None
+        basic = BasicDescriber().id
+        asked = self.candidate is None and len(self._selection) == 1
+        without = next(iter(self._selection)) if asked else None
+        query, naming = self._seen(basic, space)
+        text = self.namer.rank(naming) if naming is not None else ()
+        ids, categories, vectors = document.vectors(basic)
+        if naming is not None and len(document.vectors(space)[0]) >= len(ids):
+            # A model that knows words sees better, once it has seen all that was named.
+            (ids, categories, vectors), query = document.vectors(space), naming
+        classes = document.categories()
+        memory = suggestions.rank(classes, ids, categories, vectors, query, without)
+        return suggestions.joined(memory, text, len(ids))
+
+    def _seen(
+        self, basic: str, space: str
+    ) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
+        """Vectors of the object at hand: without a text model, and with it."""
         if self.candidate is not None:
-            query = self._looks.get(self.candidate)
-        elif len(self._selection) == 1:
-            (without,) = self._selection
-            query = self._document.vector(without, BasicDescriber().id)
-        return rank(self._document.categories(), ids, categories, vectors, query, without)
+            return self._looks.get(self.candidate), self._namings.get(self.candidate)
+        if self._document is None or len(self._selection) != 1:
+            return None, None
+        (chosen,) = self._selection
+        naming = self._document.vector(chosen, space) if space else None
+        return self._document.vector(chosen, basic), naming
 
     def _suggest(self) -> None:
         candidate, picture = self.candidate, self._askable()
@@ -682,12 +725,35 @@ class Workspace(Editing):
             self.suggestions_changed.emit(())
         else:
             self.suggestions_changed.emit(self.suggestions())
+            self._describe_selected()
+
+    def _describe_selected(self) -> None:
+        """Have the text model look at the selected object, if it never did."""
+        from annotator.core import raster
+
+        document, picture, space = self._document, self._picture(), self.namer.space
+        if document is None or picture is None or not space or self._answer is not None:
+            return
+        for annotation in self.selected:
+            if document.vector(annotation.id, space) is None:
+                height, width = picture.pixels.shape[:2]
+                shape = annotation.shape
+                mask = raster.from_box(shape, width, height) if isinstance(shape, Box) else shape
+                self._describe_for_names(picture, mask, annotation.id)
 
     def _look(self) -> None:
         candidate, picture = self.candidate, self._askable()
-        if candidate is not None and picture is not None:
-            self.assistant.describe_candidate(
-                picture, candidate, lambda vector: self._take_looks(candidate, vector)
+        if candidate is None or picture is None:
+            return
+        self.assistant.describe_candidate(
+            picture, candidate, lambda vector: self._take_looks(candidate, vector)
+        )
+        if picture.complete:
+            from annotator.core import views
+
+            self.namer.look(
+                lambda frame: views.of_candidate(picture.pixels, candidate, frame),
+                lambda vector: self._take_naming(candidate, vector),
             )
 
     def _take_looks(self, candidate: MaskCandidate, vector: NDArray[np.float32] | None) -> None:
@@ -695,12 +761,25 @@ class Workspace(Editing):
             self._looks[candidate] = vector
             self._suggest()
 
+    def _take_naming(self, candidate: MaskCandidate, vector: NDArray[np.float32]) -> None:
+        if candidate in self.candidates:
+            self._namings[candidate] = vector
+            self._suggest()
+
     def _follow_categories(self) -> None:
         if self._document is not None:
             known = {category.id for category in self._document.categories()}
             if self._active not in known:
                 self.set_active_category(None)
+        self._tell_names()
         self._suggest()
+
+    def _tell_names(self) -> None:
+        """The text model ranks the classes of this project."""
+        document = self._document
+        if document is not None:
+            classes = tuple((c.name, *c.synonyms) for c in document.categories())
+            self.namer.set_wording(Wording(classes, document.templates()))
 
     def undo(self) -> None:
         """Take back the last point of an open prompt, else the last step of this image."""
@@ -735,6 +814,10 @@ class Workspace(Editing):
             self._document.use_rle_only(settings.segmentation == "rle")
             self._document.save()
         self._segmentation = settings.segmentation
+        try:
+            self.namer.use(settings.names)
+        except ModelError as error:
+            self.reported.emit(UserError(str(error), "Choose another one in Settings."))
         wanted = settings.model or DEFAULT_SEGMENTER
         try:
             changed = self.assistant.use(wanted, settings.device)
