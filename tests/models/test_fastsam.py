@@ -26,6 +26,7 @@ from models.networks.fastsam import (
 from models.networks.fastsam.layers import Expectation, Pyramid, SplitBlock
 from models.networks.fastsam.network import placed
 from models.networks.folded import export_module
+from models.pickled import read_pickled_network
 from models.registry import segmenter_spec
 from models.sam_family.fast import (
     FastSamSegmenter,
@@ -36,7 +37,6 @@ from models.sam_family.fast import (
     without_duplicates,
 )
 from models.sam_family.fast_files import OnnxFastSam, TorchFastSam, load_network, open_runtime
-from models.pickled import read_pickled_network
 from tests.models.family_truth import fill, layout, numbers, summary
 
 CPU = torch.device("cpu")
