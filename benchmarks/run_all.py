@@ -28,7 +28,7 @@ RUNS: tuple[tuple[str, ...], ...] = (
 )
 WITH_DATA: tuple[tuple[str, ...], ...] = (
     ("-m", "models.training", "evaluate", str(DATA), "--min-area", "1024"),
-    ("naming_memory.py", "--data", str(DATA), "--shuffle"),
+    ("-m", "annotator", "evaluate-names", str(DATA), "--shuffle"),
     ("everything_quality.py", str(DATA), "--limit", "10"),
 )
 

@@ -14,9 +14,11 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "models": "list, download, check, import and remove the files of models",
         "embed": "prepare the images of a folder, so that each is clickable at once",
         "adapt": "train the built-in model further on what was accepted in a project",
+        "evaluate-names": "measure how often the right name is suggested",
     }
 )
-"""What comes first on the command line, and what it does; `name` is the module of the same name."""
+"""What comes first on the command line, and what it does; `name` is the module of the same name
+with underscores."""
 
 
 def is_command(arguments: Sequence[str]) -> bool:
@@ -33,7 +35,7 @@ def run(arguments: Sequence[str]) -> int:
     Raises:
         SystemExit: after --help (0) and for bad arguments (2).
     """
-    module = importlib.import_module(f"annotator.commands.{arguments[0]}")
+    module = importlib.import_module(f"annotator.commands.{arguments[0].replace('-', '_')}")
     code: int = module.run(list(arguments[1:]))
     return code
 

@@ -22,7 +22,7 @@ Ranking = tuple[Suggestion, ...]
 _Scores = Mapping[str, float]
 
 # Fitted on the COCO part of the training data with `BasicDescriber`, the objects of an image in
-# random order; `benchmarks/naming_memory.py` measures the result on images not used for that.
+# random order; `annotator evaluate-names` measures the result on images not used for that.
 NEIGHBOURS = 25
 """How many of the most similar named objects vote."""
 TEMPERATURE = 1 / 35
