@@ -24,6 +24,27 @@ def is_replaceable(annotation: Annotation) -> bool:
     )
 
 
+def added(
+    present: Annotations, proposals: Sequence[Annotation], max_overlap: float
+) -> tuple[Annotations, Annotations]:
+    """The objects of an image after a search for some of them, and those of them that are new.
+
+    As `merged`, but older proposals go only where they are the same object as a new one: nobody
+    looked for the others.
+    """
+    shapes = {one.id: one.shape for one in present}
+    ious = overlaps((*present, *proposals), Overlaps(shapes)).ious if proposals else {}
+    same = {
+        one.id: [i for i, value in ious[one.id].items() if i in shapes and value > max_overlap]
+        for one in proposals
+    }
+    replaceable = {one.id for one in present if is_replaceable(one)}
+    new = [one for one in proposals if replaceable.issuperset(same[one.id])]
+    new.sort(key=lambda one: -area_of(one.shape))
+    gone = {i for one in new for i in same[one.id]}
+    return (*(one for one in present if one.id not in gone), *new), tuple(new)
+
+
 def merged(
     present: Annotations, proposals: Sequence[Annotation], max_overlap: float
 ) -> tuple[Annotations, Annotations]:

@@ -456,6 +456,16 @@ class Assistant(QObject):
 
         self._queue.stream(slot, start, step, done, fail)
 
+    def encode_ahead(self, picture: Picture, done: Callable[[], None]) -> None:
+        """Make the embedding of an image where nobody waits for it, then call `done`.
+
+        For those who `work_through` images that are not open; the newest picture wins.
+        """
+        pixels = picture.pixels
+        self._ahead.embed(
+            self._model_id, picture.file, lambda segmenter: segmenter.encode(pixels), done
+        )
+
     def stop_work(self, slot: str) -> None:
         """Stop the iterator of a slot; nobody hears of it any more."""
         self._queue.cancel(slot)

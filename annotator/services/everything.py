@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -84,14 +84,55 @@ class _Made:
     left: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Alike:
+    """Only objects that look like one are wanted.
+
+    Attributes:
+        vector: (d,) what that one looks like.
+        at_least: the least cosine, -1 to 1.
+        category_id: the class those that are found get, None for none.
+    """
+
+    vector: NDArray[np.float32]
+    at_least: float
+    category_id: int | None
+
+    def fits(self, vector: NDArray[np.float32] | None) -> bool:
+        """Whether something that looks like this is wanted."""
+        if vector is None:
+            return False
+        from annotator.core.similar import closest
+
+        return bool(closest(vector[None], self.vector, 1, self.at_least)[0].size)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a search came to its end.
+
+    Attributes:
+        found: new proposals, None if it was stopped or failed.
+        step: the undo step they came in, 0 without any.
+        error: why it failed.
+    """
+
+    found: int | None = None
+    step: int = 0
+    error: UserError | None = None
+
+
 @dataclass(slots=True, eq=False)
 class _Job:
     document: Document
     picture: Picture
     options: Options
     model: SegmenterSpec
+    alike: Alike | None
+    ended: Callable[[Ended], None] | None
     made: list[tuple[Annotation, NDArray[np.float32] | None]]
     found: int = 0
+    seen: int = 0
     explained: bool = False
 
 
@@ -128,8 +169,23 @@ class Everything(QObject):
         """The image that is being searched."""
         return self._job.picture.key if self._job else None
 
-    def start(self, document: Document, picture: Picture, options: Options) -> None:
+    def start(
+        self,
+        document: Document,
+        picture: Picture,
+        options: Options,
+        alike: Alike | None = None,
+        ended: Callable[[Ended], None] | None = None,
+    ) -> None:
         """Search an image.
+
+        Args:
+            document: the project.
+            picture: the image.
+            options: what is asked and what is kept.
+            alike: propose only what looks like this; what was proposed before stays then.
+            ended: told the end, whatever it is. Nobody else hears of the search then: it is part
+                of something that tells how far it is by itself.
 
         Raises:
             UserError: another image is being searched.
@@ -139,7 +195,8 @@ class Everything(QObject):
                 f"Objects are still being proposed in “{self._job.picture.key}”.",
                 "Wait until that is done, or press Esc to stop it.",
             )
-        job = _Job(document, picture, options, self._assistant.model, [])
+        job = _Job(document, picture, options, self._assistant.model, alike, ended, [])
+        job.explained = ended is not None
         self._job = job
         self._assistant.work_through(
             SLOT,
@@ -149,37 +206,44 @@ class Everything(QObject):
             lambda: self._finish(job),
             lambda error: self._fail(job, error),
         )
-        self.running_changed.emit(True)
-        self.progressed.emit(Progress(picture.key, 0.0, 0))
+        if ended is None:
+            self.running_changed.emit(True)
+            self.progressed.emit(Progress(picture.key, 0.0, 0))
 
     def restart(self, side: int) -> None:
         """Search the same image again with this many points along each side."""
         if (job := self._job) is not None:
             self.stop()
-            self.start(job.document, job.picture, replace(job.options, side=side))
+            options = replace(job.options, side=side)
+            self.start(job.document, job.picture, options, job.alike, job.ended)
 
     def stop(self) -> None:
         """End the search; nothing of it is kept."""
         if self._job is not None:
             self._assistant.stop_work(SLOT)
-            self._end()
+            self._end(Ended())
 
-    def _end(self) -> None:
-        self._job = None
-        self.running_changed.emit(False)
+    def _end(self, how: Ended) -> None:
+        job, self._job = self._job, None
+        if job is not None and job.ended is not None:
+            job.ended(how)
+        else:
+            self.running_changed.emit(False)
 
     def _take(self, job: _Job, result: _Searched | _Made) -> None:
         if job is not self._job:
             return
         if isinstance(result, _Made):
             self._add(job, result)
-            made = len(job.made)
-            share = 0.9 + 0.1 * made / max(made + result.left, 1)
+            job.seen += 1
+            share = 0.9 + 0.1 * job.seen / (job.seen + result.left)
         else:
-            job.found = len(result.step.found)
+            # Which of them look right is known when all points were asked.
+            job.found = len(result.step.found) if job.alike is None else 0
             share = 0.9 * result.step.done / result.step.total
             self._explain(job, result)
-        self.progressed.emit(Progress(job.picture.key, share, job.found))
+        if job.ended is None:
+            self.progressed.emit(Progress(job.picture.key, share, job.found))
 
     def _explain(self, job: _Job, result: _Searched) -> None:
         step = result.step
@@ -194,12 +258,20 @@ class Everything(QObject):
         self.costly.emit(cost)
 
     def _add(self, job: _Job, made: _Made) -> None:
-        proposal, model = made.proposal, job.model
+        proposal, model, alike = made.proposal, job.model, job.alike
+        if alike is not None:
+            if not alike.fits(made.vector):
+                return
+            job.found += 1
         origin = Origin(
             Source.MODEL, model.id, model.version, proposal.candidate.score, proposal.prompt,
             stability=proposal.stability,
         )  # fmt: skip
-        name = _name(job.document, made.vector)
+        if alike is None:
+            name = _name(job.document, made.vector)
+        else:
+            known = {category.id for category in job.document.categories()}
+            name = alike.category_id if alike.category_id in known else None
         annotation = Annotation(job.document.new_id(), made.mask, name, origin, proposed=True)
         job.made.append((annotation, made.vector))
 
@@ -207,18 +279,20 @@ class Everything(QObject):
         if job is not self._job:
             return
         key, document = job.picture.key, job.document
-        from annotator.core.everything import merged
+        from annotator.core.everything import added, merged
 
         present = document.annotations(key)
         proposals = [annotation for annotation, _ in job.made]
-        after, new = merged(present, proposals, job.options.max_overlap)
+        join = merged if job.alike is None else added
+        after, new = join(present, proposals, job.options.max_overlap)
+        what = "Propose everything" if job.alike is None else "Find similar"
+        step = 0
         if after != present:
-            document.edit(key, after, f"Propose everything: {_count(len(new))}")
+            step = document.edit(key, after, f"{what}: {_count(len(new))}")
             self._remember(job, {annotation.id for annotation in new})
-        self._end()
-        known = len(proposals) - len(new)
-        text = f"Proposed {_count(len(new))}" if new else "Found no object that is not there yet"
-        self.finished.emit(key, text + (f"; {known} known already." if known and new else "."))
+        self._end(Ended(len(new), step))
+        if job.ended is None:
+            self.finished.emit(key, _told(len(new), len(proposals) - len(new), job.alike))
 
     def _remember(self, job: _Job, kept: set[int]) -> None:
         from models.describe import BasicDescriber
@@ -229,8 +303,9 @@ class Everything(QObject):
 
     def _fail(self, job: _Job, error: UserError) -> None:
         if job is self._job:
-            self._end()
-            self.failed.emit(error)
+            self._end(Ended(error=error))
+            if job.ended is None:
+                self.failed.emit(error)
 
 
 def options_of(settings: Settings) -> Options:
@@ -247,8 +322,17 @@ def options_of(settings: Settings) -> Options:
     )
 
 
-def _count(number: int) -> str:
-    return f"{number} object{'' if number == 1 else 's'}"
+def _told(new: int, known: int, alike: Alike | None) -> str:
+    """What was found, in words."""
+    if not new:
+        like = "" if alike is None else "similar "
+        return f"Found no {like}object that is not there yet."
+    text = f"Proposed {_count(new)}" if alike is None else f"Found {_count(new, 'similar object')}"
+    return f"{text}; {known} known already." if known else f"{text}."
+
+
+def _count(number: int, noun: str = "object") -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _name(document: Document, vector: NDArray[np.float32] | None) -> int | None:

@@ -77,6 +77,28 @@ class LookAhead(QObject):
                 "part", lambda: self._make(model_id, file, encode, part), lambda _: done(), _fail
             )
 
+    def embed(
+        self,
+        model_id: str,
+        file: ImageFile,
+        encode: Callable[[Segmenter], Embedding],
+        done: Callable[[], None],
+    ) -> None:
+        """Make the embedding of an image somebody works through, then call `done`.
+
+        Neither `stop` nor another current image ends that. `done` is called, too, when the model
+        fails: whoever asks it next tells why.
+        """
+
+        def failed(error: Exception) -> None:
+            _fail(error)
+            done()
+
+        if not self._closed:
+            self._started().submit(
+                "embed", lambda: self._make(model_id, file, encode, ""), lambda _: done(), failed
+            )
+
     def close(self) -> None:
         """End the thread, or leave it alone with what it encodes; later work is ignored."""
         self._closed = True

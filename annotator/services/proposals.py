@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from annotator.core.errors import UserError
 from annotator.core.proposals import (
     NO_OVERLAPS,
     Overlaps,
@@ -37,18 +38,26 @@ class FolderDecision:
     Attributes:
         accept: whether the proposals were accepted.
         steps: the undo step of every image that changed, by key.
-        count: proposals decided on.
+        count: proposals decided on, or objects named.
         left: images that were not reached, because it was stopped.
+        name: what objects were named, "" where nothing was.
     """
 
     accept: bool
     steps: dict[str, int]
     count: int
     left: int = 0
+    name: str = ""
 
     @property
     def text(self) -> str:
         """A sentence for people."""
+        if self.name:
+            rest = f" Stopped: {_many(self.left, 'image')} left." if self.left else ""
+            where = _many(len(self.steps), "image")
+            if not self.count:
+                return f"Nothing was named; locked objects are left alone.{rest}"
+            return f"Named {_many(self.count, 'object')} “{self.name}” in {where}.{rest}"
         verb = "Accepted" if self.accept else "Rejected"
         rest = f" Stopped: {_many(self.left, 'image')} left." if self.left else ""
         where = _many(len(self.steps), "image")
@@ -260,6 +269,51 @@ class Proposals(QObject):
 
         keys = [key for key in document.keys() if document.record(key).proposals]  # noqa: SIM118
         self._start(keys, visit, finish)
+
+    def name_objects(self, chosen: Mapping[str, Collection[int]], category_id: int) -> None:
+        """Give objects of any images a class, as one decision; proposals among them are accepted.
+
+        Args:
+            chosen: ids by the key of their image. Locked objects, and what is gone meanwhile, are
+                left alone.
+            category_id: the class.
+
+        Raises:
+            UserError: a decision for the folder is still going on.
+        """
+        document = self._editing.document
+        if document is None:
+            return
+        if self.running:
+            raise UserError("A decision for the whole folder is still going on.", "Wait for it.")
+        steps: dict[str, int] = {}
+        count, name = 0, document.category(category_id).name
+
+        def visit(key: str) -> None:
+            nonlocal count
+            before, ids = document.annotations(key), chosen[key]
+            after = tuple(
+                replace(a, category_id=category_id, proposed=False)
+                if a.id in ids and not a.locked
+                else a
+                for a in before
+            )
+            changed = sum(new != old for new, old in zip(after, before, strict=True))
+            text = f"Name {name}" if changed == 1 else f"Name {changed:,} objects “{name}”"
+            if step := document.edit(key, after, text):
+                steps[key] = step
+                count += changed
+
+        def finish() -> None:
+            self._last = FolderDecision(True, steps, count, len(self._queue), name)
+            self._queue.clear()
+            self.finished.emit(self._last)
+
+        keys = [key for key in chosen if chosen[key]]
+        self._start(keys, visit, finish)
+        if len(keys) == 1:
+            # At once: those who name one object after the other are faster than a timer.
+            self._do_slice()
 
     def take_back(self) -> None:
         """Undo the last decision for the folder as one, where nothing was changed since."""
