@@ -227,6 +227,31 @@ class Describer(Protocol):
         """
 
 
+@runtime_checkable
+class ObjectDescriber(Protocol):
+    """Box to vector, from what was computed once for the image: masks may come from anywhere.
+
+    Vectors lie in the space of a text tower, so that any names can be ranked by them.
+    """
+
+    @property
+    def space(self) -> str:
+        """Stable name of the vector space, as `Describer.id`."""
+
+    @property
+    def tower(self) -> str:
+        """`models.naming.towers.Tower.id` of the tower whose vectors of names they fit."""
+
+    def vector(self, embedding: Embedding, box: Box) -> NDArray[np.float32]:
+        """A unit vector (d,) float32 for the object in a box (image pixels).
+
+        Zeros for a box without area: they fit no name.
+        """
+
+    def vectors(self, embedding: Embedding, boxes: Sequence[Box]) -> NDArray[np.float32]:
+        """`vector` for many boxes at once: (n, d)."""
+
+
 @dataclass(frozen=True, slots=True)
 class SegmenterSpec:
     """What a module in `models.segmenters` says about itself without loading anything heavy.

@@ -341,6 +341,47 @@ _OVSAM_FILES = (
 )
 
 
+# The two heads of the repository's own evaluation and their neck. Only their names are known (from
+# its configurations), no text states a size or hash, so they need explicit consent.
+_OVSAM_HUB = f"{_HUB}/HarborYuan/ovsam_models/resolve/main"
+
+
+def _ovsam_evaluated(role: str, title: str, name: str, good_for: str) -> Weight:
+    return Weight(
+        id=f"ovsam-{role}",
+        title=f"Open-Vocabulary SAM: {title}",
+        file_name=name,
+        urls=(f"{_OVSAM_HUB}/{name}",),
+        bytes=0,
+        sha256="",
+        licence=_OVSAM,
+        origin="Hugging Face HarborYuan/ovsam_models",
+        good_for=good_for,
+    )
+
+
+_OVSAM_EVALUATED = (
+    _ovsam_evaluated(
+        "evaluated-neck",
+        "neck, as evaluated",
+        "sam2clip_vith_rn50x16.pth",
+        "The neck that belongs to the two heads of the authors' evaluation.",
+    ),
+    _ovsam_evaluated(
+        "evaluated-lvis",
+        "head for LVIS",
+        "clip2sam_lvis_rn50x16.pth",
+        "Masks and vectors, trained on the common classes of LVIS.",
+    ),
+    _ovsam_evaluated(
+        "evaluated-coco",
+        "head for COCO",
+        "clip2sam_coco_rn50x16.pth",
+        "Masks and vectors, trained on 48 classes of COCO.",
+    ),
+)
+
+
 # OpenAI's CLIP: the addresses hold the hashes, as open_clip and OpenAI's own program state them.
 # Sizes are not stated anywhere, so none are claimed.
 def _clip(name: str, sha256: str, good_for: str) -> Weight:
@@ -391,12 +432,17 @@ WEIGHTS: Mapping[str, Weight] = MappingProxyType(
             *_EFFICIENT_SAM_FILES,
             *_FAST_SAM_FILES,
             *_OVSAM_FILES,
+            *_OVSAM_EVALUATED,
             *_CLIP_FILES,
         )
     }
 )
 """Every known file by id, in the order people read them."""
 
+
+# OVSAM is published without its backbone and its prompt encoder. The latter is SAM ViT-H's, which
+# EdgeSAM kept unchanged; see `models.ovsam.files` for other files that have it.
+_OVSAM_OTHERS = ("clip-rn50x16", "edgesam-3x")
 
 NEEDS: Mapping[str, tuple[tuple[str, ...], ...]] = MappingProxyType(
     {
@@ -410,7 +456,9 @@ NEEDS: Mapping[str, tuple[tuple[str, ...], ...]] = MappingProxyType(
         "efficientsam-s": (("efficientsam-s",),),
         "fastsam-s": (("fastsam-s",),),
         "fastsam-x": (("fastsam-x",),),
-        "ovsam": (("ovsam-neck", "ovsam-decoder", "ovsam-fpn", "ovsam-lvis"),),
+        "ovsam": (("ovsam-neck", "ovsam-decoder", "ovsam-fpn", "ovsam-lvis", *_OVSAM_OTHERS),),
+        "ovsam-lvis": (("ovsam-evaluated-neck", "ovsam-evaluated-lvis", *_OVSAM_OTHERS),),
+        "ovsam-coco": (("ovsam-evaluated-neck", "ovsam-evaluated-coco", *_OVSAM_OTHERS),),
     }
 )
 """What each model needs, by its `SegmenterSpec.id`: any one of the groups, all files of it."""

@@ -39,17 +39,35 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     Raises:
         ModelError: missing, damaged, or without weights.
     """
+    return unwrap(_content(path), path)
+
+
+def read_tensor(path: Path) -> Tensor:
+    """The tensor that a file consists of, on the CPU.
+
+    Raises:
+        ModelError: missing, damaged, or something else.
+    """
+    import torch
+
+    content = _content(path)
+    if not isinstance(content, torch.Tensor):
+        raise ModelError(f"“{path.name}” is not a single tensor.")
+    return content
+
+
+def _content(path: Path) -> object:
     import torch
 
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content: object = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise ModelError(f"The weights “{path}” do not exist.") from error
     except pickle.UnpicklingError:
         content = _read_without_objects(path)
     except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
         raise _damaged(path) from error
-    return unwrap(content, path)
+    return content
 
 
 def unwrap(content: object, path: Path) -> dict[str, Tensor]:

@@ -171,11 +171,20 @@ def filled(
     Raises:
         ModelError: see `loaded`.
     """
-    for name, value in state.items():
-        if not torch.isfinite(value).all():
-            raise ModelError(f"“{checkpoint.name}” is damaged: “{name}” holds no numbers.")
+    check_numbers(state, checkpoint)
     # On the meta device nothing is initialised: random numbers for ViT-H would take many seconds.
     with torch.device("meta"):
         network = build()
     load_exactly(network, state, title, checkpoint.name)
     return network.eval().requires_grad_(False)
+
+
+def check_numbers(state: Mapping[str, Tensor], checkpoint: Path) -> None:
+    """Refuse tensors of a checkpoint with values that are not numbers.
+
+    Raises:
+        ModelError: there are some.
+    """
+    for name, value in state.items():
+        if not torch.isfinite(value).all():
+            raise ModelError(f"“{checkpoint.name}” is damaged: “{name}” holds no numbers.")

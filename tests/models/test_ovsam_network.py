@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,8 +21,9 @@ from models.networks.ovsam import (
     read_pyramid,
     read_regions,
 )
-from models.networks.ovsam.ensemble import combined, seen_by_clip
-from models.networks.ovsam.network import STEPS
+from models.ovsam.ensemble import combined, probabilities, seen_by_clip
+from models.ovsam.files import OvsamFiles
+from models.ovsam.loading import load_ovsam
 from models.transforms import full_mask, network_input, resize
 from tests.models import ovsam_fixture as fixture
 from tests.models.ovsam_fixture import FRAME, SETS, needs_fixture
@@ -93,6 +97,15 @@ def test_parameters_are_counted_as_published(hollow):
 
 
 @needs_fixture
+def test_names_of_tensors_are_the_published_ones(hollow):
+    published = json.loads((fixture.FOLDER / "keys.json").read_text())
+    late = published.pop(fixture.LATE_CONV)
+    assert late["shape"] == published[f"mask_decoder.{fixture.LATE_CONV}"]["shape"]
+    found = {name: list(value.shape) for name, value in hollow.state_dict().items()}
+    assert found == {name: entry["shape"] for name, entry in published.items()}
+
+
+@needs_fixture
 def test_image_is_prepared_as_in_the_demo():
     cases, small = fixture.cases(), resize(fixture.image(), FRAME)
     assert small.shape[:2] == tuple(cases["resized_size_hw"])
@@ -154,8 +167,15 @@ def test_masks_at_the_size_of_the_image_agree(case):
 
 
 @pytest.fixture(scope="module")
-def full(hollow) -> OpenVocabularySam:
-    return part(hollow, *(name for name, _ in hollow.named_children()))
+def full(tmp_path_factory) -> OpenVocabularySam:
+    """Loaded as a user's files are: key for key, the late convolution in place of the first."""
+    with tempfile.TemporaryDirectory(dir=tmp_path_factory.mktemp("published")) as folder:
+        paths = fixture.save_published(Path(folder))
+        tower, neck, decoder, prompts, pyramid = (
+            next(path for name, path in paths.items() if text in name)
+            for text in ("open_clip", "sam2clip", "ovsam_R50", "sam_vit_h", "fpn")
+        )
+        return load_ovsam(OvsamFiles(tower, neck, (decoder, pyramid), prompts))
 
 
 @pytest.fixture(scope="module")
@@ -235,22 +255,20 @@ class TestFull:
     def test_ensemble_agrees(self, full, features, case, which):
         cases = fixture.cases()
         boxes = torch.from_numpy(cases[f"{case}/ensemble_{which}_1024"])
-        masks = torch.from_numpy(cases[f"{case}/low_res_masks"][:, 0])
-        own = torch.from_numpy(cases[f"{case}/cls_logits"])
-        if len(boxes) != len(own):
-            boxes = boxes.expand(len(own), 4)
+        masks = cases[f"{case}/low_res_masks"][:, 0]
+        own = cases[f"{case}/cls_logits"]
+        boxes = boxes.expand(len(own), 4)
         with torch.inference_mode():
             vectors = full.clip_vectors(features.clip, boxes).numpy()
-        clip = torch.from_numpy(rank(vectors, cases["class_embed"]))
         found = combined(
             own,
-            clip,
-            seen_by_clip(masks, 32),
+            rank(vectors, cases["class_embed"]),
+            np.array([seen_by_clip(mask) for mask in masks]),
             cases["base_classes"].tolist(),
             cases["novel_classes"].tolist(),
         )
         close(found, cases[f"{case}/ensemble_{which}_logprob"], 5e-3)
-        label = found.softmax(-1)[:, :-1].argmax(-1)
+        label = probabilities(found).argmax(-1)
         close(label, cases[f"{case}/ensemble_{which}_label"], 0)
 
     def test_odd_boxes_agree(self, full, features):
@@ -294,7 +312,7 @@ class TestNarrow:
             steps = list(self.net.encoding(self.pixels))
         depth = self.net.sizes.neck.depth
         assert steps == ["backbone"] * 4 + ["neck"] * (depth + 2) + ["pyramid"]
-        assert STEPS == 12
+        assert len(steps) == self.net.step_count
 
     def test_a_negative_point_is_not_a_positive_one(self):
         with torch.inference_mode():
@@ -321,15 +339,42 @@ class TestNarrow:
         masks[1, 2:5, 3] = 1
         assert mask_boxes(masks).tolist() == [[0, 0, 0, 0], [12, 8, 16, 20]]
 
+    def test_half_precision_and_cutting_out_change_nothing(self):
+        generator = torch.Generator().manual_seed(3)
+        pyramid = [torch.randn(1, 4, 256 // 2**i, 256 // 2**i, generator=generator).half()
+                   for i in range(4)]  # fmt: skip
+        corners = 1100 * torch.rand(60, 2, 2, generator=generator) - 40
+        boxes = torch.cat([corners.amin(1), corners.amax(1)], 1)
+        boxes[::3, 2:] = boxes[::3, :2] + 40
+        boxes[0] = torch.tensor([1010.0, 1020.0, 1200.0, 1300.0])
+        boxes[1] = torch.tensor([1100.0, 1100.0, 1200.0, 1200.0])
+        found = torch.cat([read_pyramid(pyramid, box[None]) for box in boxes])
+        for index, level in enumerate(box_levels(boxes).tolist()):
+            whole = pyramid[level].float()
+            truth = read_regions(whole, boxes[index][None], 4 * 2**level, 7)
+            close(found[index], truth[0].numpy(), 2e-4)
+
+
+class TestEnsemble:
     def test_classes_in_neither_list_cannot_win(self):
-        own, clip = torch.randn(2, 5), torch.randn(2, 5)
+        rng = np.random.default_rng(0)
+        own, clip = rng.normal(size=(2, 2, 5)).astype(np.float32)
         own[:, 3] = clip[:, 3] = 50
-        found = combined(own, clip, torch.tensor([True, False]), base=[0], novel=[1, 2])
+        found = combined(own, clip, np.array([True, False]), base=[0], novel=[1, 2])
         assert (found[:, 3] == -1000).all()
-        close(found[1, :3], own.log_softmax(-1)[1, :3].numpy(), 1e-6)
+        assert (probabilities(found)[:, 3] == 0).all()
+        # Where CLIP does not count the scores are OVSAM's own.
+        expected = own[1] - np.log(np.exp(own[1].astype(np.float64)).sum())
+        close(found[1, :3], expected[:3].astype(np.float32), 1e-5)
 
     def test_without_lists_all_classes_are_novel(self):
-        own, clip = torch.zeros(1, 3), torch.tensor([[4.0, 0.0, 0.0]])
-        found = combined(own, clip, torch.tensor([True]))
-        expected = 0.1 * own.log_softmax(-1) + 0.9 * clip.log_softmax(-1)
-        close(found[0, :2], expected[0, :2].numpy(), 1e-6)
+        own, clip = np.zeros((1, 3), np.float32), np.float32([[4, 0, 0]])
+        found = combined(own, clip, np.array([True]))
+        assert found[0, 0] - found[0, 1] == pytest.approx(0.9 * 4)
+
+    def test_thin_masks_are_not_seen_by_clip(self):
+        logits = np.full((64, 64), -1, np.float32)
+        logits[16:24, 16] = 5
+        assert not seen_by_clip(logits)
+        logits[16:24, 19:21] = 5
+        assert seen_by_clip(logits)

@@ -87,7 +87,7 @@ class OpenVocabularySam(nn.Module):
                 return features
 
     def encoding(self, pixels: Tensor) -> Generator[str, None, ImageFeatures]:
-        """`encode` in `STEPS` steps; each yields the part of the network it has just run."""
+        """`encode` in `step_count` steps; each yields the part of the network it has just run."""
         found: list[Tensor] = []
         for features in levels(self.visual, pixels):
             found.append(features)
@@ -99,6 +99,11 @@ class OpenVocabularySam(nn.Module):
         pyramid = tuple(self.fpn_neck(found))
         yield "pyramid"
         return ImageFeatures(states[0], pyramid, found[-1])
+
+    @property
+    def step_count(self) -> int:
+        """Steps of `encoding`: CLIP's stages, the neck's blocks and both its ends, the pyramid."""
+        return len(self.sizes.clip.layers) + self.sizes.neck.depth + 3
 
     def decode(
         self,
@@ -137,10 +142,6 @@ class OpenVocabularySam(nn.Module):
         regions = read_regions(clip, boxes, 32, self.sizes.clip.pool_side)
         found: Tensor = self.visual.attnpool(regions)  # type: ignore[operator]
         return found
-
-
-STEPS = 4 + (1 + NECK.depth + 1) + 1
-"""How many steps `OpenVocabularySam.encoding` of the published size takes."""
 
 
 def narrow_ovsam(seed: int = 0) -> OpenVocabularySam:

@@ -66,13 +66,29 @@ def read_pyramid(pyramid: Sequence[Tensor], boxes: Tensor, side: int = POOLED) -
     """What lies under boxes at the level that suits each: (n, C, side, side).
 
     Args:
-        pyramid: P2 to P5, each (1, C, h, w).
+        pyramid: P2 to P5, each (1, C, h, w), in any precision.
         boxes: (n, 4).
         side: of the result, cells.
     """
-    found = pyramid[0].new_zeros(len(boxes), pyramid[0].shape[1], side, side)
+    found = boxes.new_zeros(len(boxes), pyramid[0].shape[1], side, side)
     chosen = box_levels(boxes)
     for level in set(chosen.tolist()):
         at = chosen == level
-        found[at] = read_regions(pyramid[level], boxes[at], 4 * 2**level, side)
+        stride = 4 * 2**level
+        near, moved = _surroundings(pyramid[level], boxes[at], stride)
+        found[at] = read_regions(near.float(), moved, stride, side)
     return found
+
+
+def _surroundings(features: Tensor, boxes: Tensor, stride: int) -> tuple[Tensor, Tensor]:
+    """The part of a map (1, C, h, w) that boxes are read from, and the boxes in it.
+
+    Reading one object then costs no conversion of a map that is kept in 16 bits.
+    """
+    limits = torch.tensor(features.shape[:1:-1], device=boxes.device)
+    low = (boxes[:, :2].amin(0) / stride - 2).floor()
+    high = (boxes[:, 2:].amax(0) / stride + 2).ceil()
+    low = torch.minimum(low.clamp(min=0), limits - 1)
+    high = torch.maximum(torch.minimum(high, limits), low + 1)
+    (x0, y0), (x1, y1) = low.long().tolist(), high.long().tolist()
+    return features[..., y0:y1, x0:x1], boxes - stride * low.repeat(2)

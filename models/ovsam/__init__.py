@@ -1,0 +1,1 @@
+"""Open-Vocabulary SAM as a segmenter whose embeddings also give vectors for names."""
