@@ -90,6 +90,21 @@ class Loading:
     first: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """A slow model is looking at an image.
+
+    Attributes:
+        title: what the model is called.
+        part: what it has just finished.
+        share: of its work, 0 to 1.
+    """
+
+    title: str
+    part: str
+    share: float
+
+
 class Assistant(QObject):
     """Runs one segmenter on a `TaskQueue`, and another instance of it beforehand on neighbours.
 
@@ -111,6 +126,8 @@ class Assistant(QObject):
     """A `UserError`: the model could not be loaded or could not answer."""
     loading_changed = Signal(object)
     """`Loading` while the model is being loaded, else None."""
+    encoding_changed = Signal(object)
+    """`Encoding` while a model that says so looks at an image, else None."""
 
     resolution_changed = Signal(str)
     """How much of the current image's detail the model sees: "whole image 1:3.9", "detail 1:1",
@@ -141,6 +158,7 @@ class Assistant(QObject):
         self._neighbours: tuple[Path, ...] = ()
         self._commits = 0
         self._closed = False
+        self._visit = 0
         self._picture: Picture | None = None
         self._visible: Box | None = None
         self._crop: Crop | None = None
@@ -215,7 +233,11 @@ class Assistant(QObject):
         self._start_ahead()
 
     def leave(self) -> None:
-        """There is no current image any more: nothing is made beforehand for it."""
+        """There is no current image any more: nothing is made beforehand for it.
+
+        A slow model that is looking at it stops at its next step, unless an accepted object waits.
+        """
+        self._visit += 1
         self._queue.cancel("prepare")
         self._ahead.stop()
         self._neighbours = ()
@@ -224,7 +246,7 @@ class Assistant(QObject):
 
     def prepare(self, picture: Picture) -> None:
         """Compute the embedding of an image before the first click; of a preview, look for it."""
-        model_id = self._model_id
+        model_id, visit = self._model_id, self._visit
 
         def done(found: bool) -> None:
             if found:
@@ -234,7 +256,7 @@ class Assistant(QObject):
 
         self._queue.submit(
             "prepare",
-            lambda: self._embedding(picture, model_id) is not None,
+            lambda: self._embedding(picture, model_id, visit) is not None,
             done,
             # What goes wrong with a preview goes wrong with the complete image, too.
             self._fail if picture.complete else _raise_if_bug,
@@ -246,12 +268,12 @@ class Assistant(QObject):
         There is no answer for a preview whose embedding was not made before.
         """
         model_id, crop = self._model_id, self._crop_for(picture, prompt)
-        self._asked = (prompt, crop)
+        self._asked, visit = (prompt, crop), self._visit
         self._queue.cancel("preview")
         self._queue.cancel("looks")
         self._queue.submit(
             "ask",
-            lambda: self._answer(picture, prompt, model_id, crop),
+            lambda: self._answer(picture, prompt, model_id, crop, visit),
             partial(_tell, self.answered),
             self._fail,
         )
@@ -531,15 +553,48 @@ class Assistant(QObject):
             return False  # told by who reads the image
         return self._embeddings.find(file, self._segmenter) is not None
 
-    def _embedding(self, picture: Picture, model_id: str) -> Embedding | None:
+    def _embedding(
+        self, picture: Picture, model_id: str, visit: int | None = None
+    ) -> Embedding | None:
+        """The embedding; None for a preview without one.
+
+        A visit that has ended (see `leave`) stops a slow model, unless an accepted object waits;
+        without a visit it is never stopped.
+        """
         segmenter = self._load(model_id)
         if not picture.complete:
             return self._embeddings.find(picture.file, segmenter)
+
+        def unwanted() -> bool:
+            gone = self._closed or self._model_id != model_id or self._visit != visit
+            return visit is not None and gone and not self._commits
+
         found = self._embeddings.obtain(
-            picture.file, segmenter, lambda: segmenter.encode(picture.pixels)
+            picture.file, segmenter, lambda: self._encoded(picture, segmenter, unwanted)
         )
         self._tell_device(segmenter)  # a runtime that fails gives way to another
         return found
+
+    def _encoded(
+        self, picture: Picture, segmenter: Segmenter, unwanted: Callable[[], bool]
+    ) -> Embedding:
+        from models.encoding import Passed, watched
+
+        def tell(encoding: Encoding | None) -> None:
+            self._queue.tell(lambda: self.encoding_changed.emit(encoding))
+
+        def report(passed: Passed) -> None:
+            nonlocal told
+            told = True
+            tell(Encoding(segmenter.spec.title, passed.part, passed.share))
+
+        told = False
+        try:
+            with watched(report, unwanted):
+                return segmenter.encode(picture.pixels)
+        finally:
+            if told:
+                tell(None)
 
     def _answer(
         self,
@@ -547,8 +602,9 @@ class Assistant(QObject):
         prompt: Prompt,
         model_id: str,
         crop: Crop | None,
+        visit: int | None = None,
     ) -> Answer | None:
-        embedding = self._embedding(picture, model_id)
+        embedding = self._embedding(picture, model_id, visit)
         if embedding is None:
             return None
         candidates = self._candidates(picture, embedding, prompt, model_id, crop)
@@ -640,6 +696,10 @@ class Assistant(QObject):
         return crops.render(segmenter, detail, candidate)
 
     def _fail(self, error: Exception) -> None:
+        from models.encoding import EncodingStoppedError
+
+        if isinstance(error, EncodingStoppedError):
+            return  # the image was left
         self.failed.emit(_explained(error))
         _raise_if_bug(error)
 

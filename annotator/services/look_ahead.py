@@ -14,6 +14,7 @@ from annotator.services.embeddings import Embeddings, ImageFile
 from annotator.services.priority import lower_priority
 from annotator.services.task_queue import CLOSING_S, TaskQueue
 from models.api import Embedding, ModelError, Segmenter
+from models.encoding import watched
 from models.registry import segmenter_spec
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class LookAhead(QObject):
         self._embeddings = embeddings
         self._queue: TaskQueue | None = None
         self._closed = False
+        self._part: object = None
         self._segmenter: Segmenter | None = None
         self._loaded_on: Device = "auto"
         self.device: Device = "auto"
@@ -60,6 +62,7 @@ class LookAhead(QObject):
     def stop(self) -> None:
         """Forget everything that waits."""
         self.stop_neighbours()
+        self._part = None
         if self._queue is not None:
             self._queue.cancel("part")
 
@@ -71,11 +74,18 @@ class LookAhead(QObject):
         part: str,
         done: Callable[[], None],
     ) -> None:
-        """Make the embedding of a part of an image before that of neighbours; the newest wins."""
+        """Make the embedding of a part of an image before that of neighbours; the newest wins.
+
+        A slow model stops at its next step when another part is wanted.
+        """
         if not self._closed:
-            self._started().submit(
-                "part", lambda: self._make(model_id, file, encode, part), lambda _: done(), _fail
-            )
+            self._part = one = object()
+
+            def work() -> None:
+                with watched(lambda _: None, lambda: self._part is not one):
+                    self._make(model_id, file, encode, part)
+
+            self._started().submit("part", work, lambda _: done(), _fail)
 
     def embed(
         self,
@@ -101,7 +111,7 @@ class LookAhead(QObject):
 
     def close(self) -> None:
         """End the thread, or leave it alone with what it encodes; later work is ignored."""
-        self._closed = True
+        self._closed, self._part = True, None
         if self._queue is not None:
             self._queue.close(patience=CLOSING_S)
             self._queue = None

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QLabel, QStatusBar, QWidget
 
 if TYPE_CHECKING:
     from annotator.core.images import LoadedImage
-    from annotator.services.assistant import Loading
+    from annotator.services.assistant import Encoding, Loading
     from annotator.services.document import SaveState
     from annotator.services.workspace import Workspace
     from models.api import SegmenterSpec
@@ -37,6 +37,7 @@ class StatusBar(QStatusBar):
         workspace.noticed.connect(lambda text: self.showMessage(text, NOTICE_MS))
         workspace.working_changed.connect(self._show_working)
         workspace.assistant.loading_changed.connect(self._show_loading)
+        workspace.assistant.encoding_changed.connect(self._show_encoding)
         workspace.image_shown.connect(lambda _: self._size.setText("Loading…"))
         workspace.image_ready.connect(self._show_size)
         workspace.image_failed.connect(lambda *_: self._size.setText("Unreadable"))
@@ -109,6 +110,15 @@ class StatusBar(QStatusBar):
         else:
             doing = "Preparing" if loading.first else "Loading"
             self._working.setText(f"● {doing} {loading.title}…")
+
+    def _show_encoding(self, encoding: Encoding | None) -> None:
+        self._show_working(self._workspace.working)
+        self._working.setToolTip("Model activity")
+        if encoding is not None:
+            self._working.setText(f"● Encoding, {encoding.share:.0%}")
+            self._working.setToolTip(
+                f"{encoding.title} is looking at the image; done so far: {encoding.part}."
+            )
 
     def _show_size(self, image: LoadedImage) -> None:
         depth = "" if image.bit_depth == 8 else f", {image.bit_depth} bit"

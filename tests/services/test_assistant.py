@@ -17,7 +17,14 @@ from pytestqt.qtbot import QtBot
 
 from annotator.core import images, raster
 from annotator.core.errors import UserError
-from annotator.services.assistant import Answer, Assistant, Finished, Loading, Picture
+from annotator.services.assistant import (
+    Answer,
+    Assistant,
+    Encoding,
+    Finished,
+    Loading,
+    Picture,
+)
 from annotator.services.embeddings import Embeddings, ImageFile
 from annotator.services.settings import SettingsStore
 from annotator.services.task_queue import TaskQueue
@@ -26,6 +33,7 @@ from models import embedding_cache, exporting
 from models.api import Box, MaskCandidate, Point, Prompt
 from models.crops import CropCandidate
 from models.embedding_cache import default_folder
+from models.encoding import EncodingStoppedError, passed
 from tests.models import slow_export
 from tests.models.toy_segmenter import ToyModel, register
 
@@ -227,6 +235,87 @@ def test_preparing_a_model_is_announced_and_stopped_by_choosing_another(
         Loading("Basic (no weights)"),
         None,
     ]
+
+
+class Slow:
+    """An encoder in two steps; the first waits at a gate. Counts those that came to the end."""
+
+    def __init__(self, thread: str = "") -> None:
+        self.gate = Gate(thread)
+        self.finished = 0
+        self.stopped = threading.Event()
+
+    def __call__(self) -> None:
+        try:
+            self.gate()
+            passed("backbone", 0.25)
+        except EncodingStoppedError:
+            self.stopped.set()
+            raise
+        passed("neck", 1.0)
+        self.finished += 1
+
+
+def test_a_slow_model_says_how_far_it_is(
+    qtbot: QtBot, assistant: Assistant, picture: Picture, toy: ToyModel
+) -> None:
+    toy.on_encode = slow = Slow()
+    slow.gate.open.set()
+    told: list[object] = []
+    assistant.encoding_changed.connect(told.append)
+    prepare(qtbot, assistant, picture)
+    assert told == [Encoding("Toy", "backbone", 0.25), Encoding("Toy", "neck", 1.0), None]
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_leaving_an_image_stops_a_slow_model(
+    qtbot: QtBot, assistant: Assistant, picture: Picture, toy: ToyModel, asked: bool
+) -> None:
+    toy.on_encode = slow = Slow()
+    assistant.failed.connect(lambda error: pytest.fail(str(error)))
+    assistant.answered.connect(lambda _: pytest.fail("answered"))
+    if asked:
+        assistant.ask(picture, CLICK)
+    else:
+        assistant.prepare(picture)
+    qtbot.waitUntil(slow.gate.reached.is_set, timeout=PATIENCE)
+    assistant.leave()
+    slow.gate.open.set()
+    qtbot.waitUntil(slow.stopped.is_set, timeout=PATIENCE)
+    assistant.answered.disconnect()
+    answer = ask(qtbot, assistant, picture)
+    assert answer.candidates
+    assert slow.finished == 1
+
+
+def test_an_accepted_object_gets_its_mask_from_a_slow_model(
+    qtbot: QtBot, assistant: Assistant, picture: Picture, toy: ToyModel
+) -> None:
+    toy.on_encode = slow = Slow()
+    made: list[Finished | UserError] = []
+    assistant.prepare(picture)
+    qtbot.waitUntil(slow.gate.reached.is_set, timeout=PATIENCE)
+    assistant.finish(picture, CLICK, 0, (), made.append)
+    assistant.leave()
+    slow.gate.open.set()
+    qtbot.waitUntil(lambda: bool(made), timeout=PATIENCE)
+    assert isinstance(made[0], Finished)
+    assert slow.finished == 1
+    assert not slow.stopped.is_set()
+
+
+def test_a_part_nobody_looks_at_any_more_is_not_made(
+    qtbot: QtBot, assistant: Assistant, tmp_path: Path, toy: ToyModel
+) -> None:
+    picture = picture_of(write(tmp_path / "large.png", scene(600, 400)))
+    toy.on_encode = slow = Slow("models ahead")
+    prepare(qtbot, assistant, picture)
+    assistant.look_at(Box(0, 0, 100, 80))
+    qtbot.waitUntil(slow.gate.reached.is_set, timeout=PATIENCE)
+    assistant.leave()
+    slow.gate.open.set()
+    qtbot.waitUntil(slow.stopped.is_set, timeout=PATIENCE)
+    assert slow.finished == 1  # the whole image
 
 
 def test_only_the_newest_question_is_answered(
