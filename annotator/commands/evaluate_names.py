@@ -88,7 +88,7 @@ def _measure(given: argparse.Namespace) -> list[Trial]:
 
     dataset = read_dataset(given.data, limit=given.limit)
     chosen = [find_tower(name) for name in given.model or ()]
-    towers = chosen or [tower for tower in TOWERS if tower.missing() is None]
+    towers = chosen or [tower for tower in TOWERS if tower.available() is None]
     basic = BasicDescriber()
     describers: list[Describer] = [basic]
     methods: dict[str, Method] = {

@@ -280,6 +280,7 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "hover_preview": _truth,
     "mask_opacity": _number(float, 0.05, 1.0),
     "model": str,
+    "names": str,
     "propose_side": _number(int, 2, 64),
     "propose_score": _number(float, -1.0, 1.0),
     "propose_stability": _number(float, -1.0, 1.0),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QFocusEvent, QKeyEvent
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QToolButton, QVBoxLayout, QWidget
 
 from annotator.core.errors import UserError
 from annotator.ui.class_list import DIGITS, ClassList, ClassRow
@@ -97,6 +97,8 @@ class LabelPanel(QWidget):
 
     left = Signal()
     """The user is done here: the canvas should have the keyboard again."""
+    vocabulary_wanted = Signal()
+    """The user wants to edit all classes as text."""
 
     def __init__(self, workspace: Workspace, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -107,6 +109,11 @@ class LabelPanel(QWidget):
         self.search = SearchField()
         self.classes = ClassList()
         self._total = QLabel()
+        self._doubt = QLabel()
+        self._doubt.setObjectName("doubt")
+        self._doubt.setAccessibleName("How sure the suggestions are")
+        self._left = 0
+        self.edit_button = QToolButton()
         self._build()
         self._wire()
         if workspace.document is not None:
@@ -118,8 +125,14 @@ class LabelPanel(QWidget):
         column.setContentsMargins(0, 6, 0, 0)
         column.setSpacing(4)
         title, classes = heading("Suggestions"), heading("Classes")
-        title.setContentsMargins(8, 0, 8, 0)
-        column.addWidget(title)
+        above = QHBoxLayout()
+        above.setContentsMargins(8, 0, 8, 0)
+        above.addWidget(title)
+        above.addStretch()
+        above.addWidget(self._doubt)
+        column.addLayout(above)
+        self._doubt.setFont(title.font())
+        self._doubt.setForegroundRole(title.foregroundRole())
         column.addWidget(self.suggestions)
         field = QHBoxLayout()
         field.setContentsMargins(6, 4, 6, 2)
@@ -132,6 +145,14 @@ class LabelPanel(QWidget):
         row.addWidget(classes)
         row.addStretch()
         row.addWidget(self._total)
+        self.edit_button.setIcon(icon("list"))
+        self.edit_button.setAutoRaise(True)
+        self.edit_button.setEnabled(False)
+        # A click must not take the keyboard away from the canvas.
+        self.edit_button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.edit_button.setAccessibleName("Edit vocabulary")
+        self.edit_button.setToolTip("All classes and synonyms as text; lists to import")
+        row.addWidget(self.edit_button)
         column.addLayout(row)
         column.addWidget(self.classes, 1)
         self.setFocusProxy(self.search)
@@ -145,6 +166,7 @@ class LabelPanel(QWidget):
         workspace.image_shown.connect(self._count)
         workspace.active_category_changed.connect(self._show_active)
         workspace.suggestions_changed.connect(self._show_suggestions)
+        workspace.namer.learning.connect(self._show_learning)
         workspace.name_wanted.connect(self._ask_name)
         self.suggestions.accepted.connect(self._choose_name)
         self.suggestions.left.connect(self._leave)
@@ -153,6 +175,7 @@ class LabelPanel(QWidget):
         self.search.submitted.connect(self._submit)
         self.search.dismissed.connect(self._leave)
         self.search.focus_lost.connect(self._forget_question)
+        self.edit_button.clicked.connect(self.vocabulary_wanted)
         self.classes.left.connect(self._leave)
         self.classes.chosen.connect(self._choose)
         self.classes.recolored.connect(self._recolor)
@@ -189,6 +212,7 @@ class LabelPanel(QWidget):
 
     def _follow_project(self, document: Document) -> None:
         self._document = document
+        self.edit_button.setEnabled(True)
         document.categories_changed.connect(self._show_categories)
         document.annotations_changed.connect(self._count)
         self._show_categories()
@@ -201,6 +225,7 @@ class LabelPanel(QWidget):
 
     def _forget_project(self) -> None:
         self._document = None
+        self.edit_button.setEnabled(False)
         self.search.clear()
         self._show_categories()
         self._show_suggestions(())
@@ -226,6 +251,25 @@ class LabelPanel(QWidget):
     def _show_suggestions(self, suggestions: tuple[Suggestion, ...]) -> None:
         colors = {category.name: category.color for category in self.classes.model_.categories}
         self.suggestions.show_suggestions(suggestions, colors, self._placeholder())
+        self._show_doubt()
+
+    def _show_learning(self, left: int) -> None:
+        self._left = left
+        self._show_doubt()
+
+    def _show_doubt(self) -> None:
+        shown = self.suggestions.suggestions
+        text, tip = "", ""
+        if shown:
+            from annotator.core.suggestions import unsure
+
+            if unsure(shown):
+                text, tip = "unsure", "No name is far ahead of the others: look twice."
+        if self._left:
+            text = f"learning {self._left:,} name{'' if self._left == 1 else 's'}…"
+            tip = "The text model reads the names of your classes once; they are kept on disk."
+        self._doubt.setText(text)
+        self._doubt.setToolTip(tip)
 
     def _placeholder(self) -> str:
         if len(self._workspace.selection) > 1:

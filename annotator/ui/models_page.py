@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Literal, Protocol
 
 from PySide6.QtCore import QTimer, QUrl, Signal
 from PySide6.QtGui import (
@@ -39,6 +40,30 @@ from models.weights import Weight
 Needs = Callable[[str], tuple[tuple[Weight, ...], ...]]
 
 
+class Offer(Protocol):
+    """What a card says of a model: a `SegmenterSpec`, or a model of another kind."""
+
+    @property
+    def id(self) -> str:
+        """What the settings call it."""
+
+    @property
+    def title(self) -> str:
+        """What people read."""
+
+    @property
+    def summary(self) -> str:
+        """What it is good for."""
+
+    @property
+    def licence(self) -> str:
+        """Name of its licence."""
+
+    @property
+    def available(self) -> Callable[[], str | None]:
+        """Gives None when it can be used, else what is missing."""
+
+
 class ModelsPage(QWidget):
     """All models and their files; every long work runs in the background.
 
@@ -49,18 +74,21 @@ class ModelsPage(QWidget):
         default: the model used when the settings name none.
         parent: Qt parent.
         needs: which files a model needs.
+        field: the setting that names the model.
     """
 
     def __init__(
         self,
         settings: SettingsStore,
         downloads: Downloads,
-        specs: Mapping[str, SegmenterSpec],
+        specs: Mapping[str, Offer],
         default: str,
         parent: QWidget | None = None,
         needs: Needs = needs,
+        field: Literal["model", "names"] = "model",
     ) -> None:
         super().__init__(parent)
+        self._field = field
         self._settings = settings
         self._downloads = downloads
         self._default = default
@@ -82,7 +110,7 @@ class ModelsPage(QWidget):
         downloads.imported.connect(self._tell_imported)
         downloads.failed.connect(self._tell_failed)
 
-    def show_models(self, specs: Mapping[str, SegmenterSpec]) -> None:
+    def show_models(self, specs: Mapping[str, Offer]) -> None:
         """Show these models from now on; those that were shown before stay as they are."""
         for model_id in self.cards.keys() - specs.keys():
             card = self.cards.pop(model_id)
@@ -95,7 +123,7 @@ class ModelsPage(QWidget):
                 self._column.insertWidget(place, self._card(spec))
         self._follow_settings(self._settings.settings)
 
-    def _card(self, spec: SegmenterSpec) -> ModelCard:
+    def _card(self, spec: Offer) -> ModelCard:
         card = ModelCard(spec, self._needs(spec.id), self._downloads, self._list)
         self.cards[spec.id] = card
         card.chosen.connect(self._use)
@@ -166,7 +194,10 @@ class ModelsPage(QWidget):
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
 
     def _use(self, model_id: str) -> None:
-        self._settings.update(model=model_id)
+        self._settings.update(**{self._field: model_id})
+
+    def _chosen(self, settings: Settings) -> str:
+        return str(getattr(settings, self._field)) or self._default
 
     def _remove(self, model_id: str) -> None:
         """Delete an adapted model."""
@@ -182,17 +213,17 @@ class ModelsPage(QWidget):
         self._say(f"{title} was removed.", "success")
 
     def _follow_settings(self, settings: Settings) -> None:
-        base, side = split_id(settings.model or self._default)
+        base, side = split_id(self._chosen(settings))
         chosen = self.cards.get(base)
         if chosen is not None:
             chosen.use.setChecked(True)
             chosen.show_side(side)
 
     def _follow_state(self, _: str) -> None:
-        chosen, _ = split_id(self._settings.settings.model)
+        chosen, _ = split_id(self._chosen(self._settings.settings))
         card = self.cards.get(chosen)
         if card is not None and chosen != self._default and card.lost:
-            self._settings.update(model="")
+            self._use("")
             self._say(f"{card.title} lacks its file now; the default model is used.", "info")
 
     def _tell_finished(self, name: str) -> None:
@@ -222,7 +253,7 @@ class ModelCard(QFrame):
 
     def __init__(
         self,
-        spec: SegmenterSpec,
+        spec: Offer,
         groups: tuple[tuple[Weight, ...], ...],
         downloads: Downloads,
         parent: QWidget,
@@ -240,10 +271,12 @@ class ModelCard(QFrame):
         self.use.setFont(font)
         self.use.clicked.connect(self._choose)
         self.side = QComboBox(self)
-        self.side.addItem(f"{spec.input_size} px, as in training", "")
-        for side in spec.sides:
+        sides = spec.sides if isinstance(spec, SegmenterSpec) else ()
+        if isinstance(spec, SegmenterSpec):
+            self.side.addItem(f"{spec.input_size} px, as in training", "")
+        for side in sides:
             self.side.addItem(f"{side} px", str(side))
-        self.side.setVisible(bool(spec.sides))
+        self.side.setVisible(bool(sides))
         self.side.setAccessibleName(f"Size at which {spec.title} sees images")
         self.side.setToolTip(
             "A larger image gives small objects finer masks and takes much longer to prepare. "
@@ -266,14 +299,15 @@ class ModelCard(QFrame):
         column.setSpacing(4)
         column.addWidget(self.use)
         column.addWidget(soft_label(self.spec.summary, self, indented=True))
-        facts = f"Version {self.spec.version} · Licence: {self.spec.licence}"
+        version = f"Version {self.spec.version} · " if isinstance(self.spec, SegmenterSpec) else ""
+        facts = f"{version}Licence: {self.spec.licence}"
         column.addWidget(soft_label(facts, self, indented=True))
         indent(self._ready)
         column.addWidget(self._ready)
         column.addWidget(self._device)
         if self.spec.id.startswith(PREFIX):
             column.addLayout(self._removal_row())
-        if self.spec.sides:
+        if self.side.count() > 1:
             column.addLayout(self._side_row())
         edge = int(1.7 * self.fontMetrics().height())
         for number, group in enumerate(groups):

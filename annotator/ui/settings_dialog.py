@@ -80,6 +80,7 @@ class SettingsDialog(QDialog):
             ("Keyboard", "keyboard", _Keyboard(store, self)),
             ("Canvas", "image", _Canvas(store, self)),
             ("Model", "model", self._model),
+            ("Names", "tag", _Names(store, self)),
             ("Proposals", "everything", _Proposals(store, self)),
             ("Saving", "save", _Saving(store, self)),
         ):
@@ -346,6 +347,39 @@ class _Model(_Page):
             self._list.show_device(model_id, text)
         self.column.addWidget(self._list, 1)
         self.column.addWidget(CacheRow(self))
+
+
+class _Names(_Page):
+    def __init__(self, store: SettingsStore, parent: QWidget) -> None:
+        super().__init__(store, parent)
+        self.heading(
+            "Names",
+            "Names are suggested from objects of this project that look alike. A text model knows "
+            "the words of your classes too, before any object has one.",
+        )
+        self._owner = parent.parentWidget() or parent
+        self._list: ModelsPage | None = None
+
+    def showEvent(self, event: object) -> None:
+        """Ask the models about themselves only when somebody looks."""
+        if self._list is not None:
+            return
+        from annotator.services.downloads import Downloads
+        from annotator.ui.models_page import ModelsPage
+        from models.naming.towers import NO_TOWER, TOWERS
+
+        offers = {offer.id: offer for offer in (NO_TOWER, *TOWERS)}
+        files = {tower.id: ((tower.file,),) for tower in TOWERS}
+        self._list = ModelsPage(
+            self.store,
+            Downloads.of(self._owner),
+            offers,
+            NO_TOWER.id,
+            self,
+            needs=lambda model_id: files.get(model_id, ()),
+            field="names",
+        )
+        self.column.addWidget(self._list, 1)
 
 
 class _Proposals(_Page):

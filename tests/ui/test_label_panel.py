@@ -7,7 +7,7 @@ import time
 import pytest
 from PySide6.QtCore import QMimeData, QModelIndex, QPoint, Qt
 from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLabel, QLineEdit, QVBoxLayout, QWidget
 
 from annotator.core.prompting import PromptDraft
 from annotator.ui.class_list import MIME
@@ -345,3 +345,47 @@ def test_many_classes_stay_quick(workspace, panel, qtbot):
         times.append(time.perf_counter() - began)
     # Fuzzy search, model and painting; about 10 ms, generous for a loaded machine.
     assert sorted(times)[len(times) // 2] < 0.05
+
+
+def test_doubt_and_learning_are_told_above_the_suggestions(workspace, panel):
+    make(workspace, "cat", "dog")
+    doubt = panel.findChild(QLabel, "doubt")
+    panel._show_suggestions((Suggestion("cat", 0.8), Suggestion("dog", 0.1)))
+    assert doubt.text() == ""
+    panel._show_suggestions((Suggestion("cat", 0.45), Suggestion("dog", 0.4)))
+    assert doubt.text() == "unsure"
+    panel._show_suggestions((Suggestion("cat", 0.2),))
+    assert doubt.text() == "unsure", "the background has the rest"
+    workspace.namer.learning.emit(1203)
+    assert doubt.text() == "learning 1,203 names…"
+    workspace.namer.learning.emit(0)
+    panel._show_suggestions(())
+    assert doubt.text() == ""
+
+
+def test_a_text_model_ranks_classes_nobody_used_yet(workspace, panel, qtbot, tmp_path, monkeypatch):
+    from models.naming import towers
+    from models.naming.clip import Clip
+    from tests.naming import small_clip
+
+    small_clip.register(tmp_path)
+    made = towers.Tower("small", "Small", small_clip.ARCHITECTURE, "clip-rn50", 16, 32, 1.0, "T.")
+    state = small_clip.network().state_dict()
+    monkeypatch.setattr(towers, "TOWERS", (made,))
+    monkeypatch.setattr(
+        Clip, "open", classmethod(lambda cls, tower: cls(tower.architecture, state))
+    )
+    make(workspace, "cat", "dog", "zebra")
+    with qtbot.waitSignal(workspace.namer.changed):
+        workspace.namer.use("small")
+    (number,) = add(workspace, "")
+    space = workspace.namer.space
+    workspace.select((number,))
+    qtbot.waitUntil(lambda: workspace.document.vector(number, space) is not None)
+    qtbot.waitUntil(
+        lambda: len(workspace.namer.rank(workspace.document.vector(number, space))) == 3
+    )
+    expected = [s.name for s in workspace.namer.rank(workspace.document.vector(number, space))]
+    assert [s.name for s in panel.suggestions.suggestions] == expected
+    workspace.document.add_category("yak")
+    qtbot.waitUntil(lambda: len(panel.suggestions.suggestions) == 4)

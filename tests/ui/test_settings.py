@@ -21,6 +21,7 @@ FULL = Settings(
     mask_opacity=0.1 + 0.2,
     wheel="scroll",
     model="edgesam",
+    names="clip-rn50",
     device="exact",
     segmentation="rle",
     propose_side=24,
