@@ -580,6 +580,8 @@ class Assistant(QObject):
     ) -> Embedding:
         from models.encoding import Passed, watched
 
+        told = False
+
         def tell(encoding: Encoding | None) -> None:
             self._queue.tell(lambda: self.encoding_changed.emit(encoding))
 
@@ -588,7 +590,6 @@ class Assistant(QObject):
             told = True
             tell(Encoding(segmenter.spec.title, passed.part, passed.share))
 
-        told = False
         try:
             with watched(report, unwanted):
                 return segmenter.encode(picture.pixels)
