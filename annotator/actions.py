@@ -407,6 +407,11 @@ def _names() -> Iterable[Command]:
         "class.new", "New Class…", ("N",), "tag-plus", "Names", enabled="project",
         hint="Add a class to the project",
     )  # fmt: skip
+    yield Command(
+        "class.vocabulary", "Edit Vocabulary…", ("Ctrl+Shift+L",), "list", "Names",
+        enabled="project",
+        hint="All classes and synonyms as text; lists to import; sentences for text models",
+    )  # fmt: skip
     for digit in range(1, 10):
         yield Command(
             f"class.{digit}", f"Class {digit}", (str(digit),), "tag", "Names/Class by Number",

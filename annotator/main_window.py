@@ -257,6 +257,7 @@ class MainWindow(QMainWindow):
             "prompt.previous_candidate": partial(workspace.cycle_candidate, -1),
             "class.search": self._focus_names,
             "class.new": self._focus_names,
+            "class.vocabulary": self._edit_vocabulary,
             "model.adapt": self.adapting.ask,
             "help.shortcuts": self._show_shortcuts,
             "help.command_palette": self._open_palette,
@@ -320,6 +321,7 @@ class MainWindow(QMainWindow):
         self.canvas.view_changed.connect(workspace.assistant.look_at)
         self.canvas.context_menu_requested.connect(self._show_context_menu)
         self.label_panel.left.connect(self.canvas.setFocus)
+        self.label_panel.vocabulary_wanted.connect(partial(self.run, "class.vocabulary"))
         self.image_list.left.connect(self.canvas.setFocus)
         self.annotation_list.activated.connect(lambda number: self.canvas.center_on((number,)))
         self.annotation_list.hovered.connect(self.canvas.highlight)
@@ -528,6 +530,12 @@ class MainWindow(QMainWindow):
     def _focus_names(self) -> None:
         self.docks["view.names_panel"].show()
         self.label_panel.focus_search()
+
+    def _edit_vocabulary(self) -> None:
+        from annotator.ui.vocabulary_dialog import VocabularyDialog
+
+        if self.workspace.document is not None:
+            VocabularyDialog.open_over(self.workspace.document, self)
 
     def _ask_name(self) -> None:
         self._focus_names()

@@ -23,6 +23,7 @@ RUNS: tuple[tuple[str, ...], ...] = (
     ("image_change.py",),
     ("canvas.py",),
     ("embedding_cache.py",),
+    ("vocabulary.py",),
     ("kill.py", "--kills", "50"),
     ("kill_window.py", "--kills", "50"),
 )

@@ -14,6 +14,7 @@ Span = tuple[int, int]
 TYPO_SCORE = 72.0
 """Similarity, 0 to 100, from which a name counts as a mistyped version of what was entered."""
 WORD_BREAKS = "_-/.,;:()"
+_TO_BLANK = {code: " " for code in range(128) if chr(code) in WORD_BREAKS or chr(code).isspace()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Completion:
 
 class _Folded(NamedTuple):
     text: str
-    offsets: tuple[int, ...]
+    offsets: Sequence[int]
     """For each folded character the position of the written one it comes from."""
 
 
@@ -60,7 +61,8 @@ def complete(query: str, names: Sequence[str], limit: int) -> list[Completion]:
         taken = {index for _, index, _ in found}
         texts = {i: name.text for i, name in enumerate(folded) if i not in taken}
         close = _abbreviations(wanted, texts)
-        close += _typos(wanted, {i: t for i, t in texts.items() if i not in dict(close)}, limit)
+        near = {index for index, _ in close}
+        close += _typos(wanted, {i: t for i, t in texts.items() if i not in near}, limit)
         literal += [(index, spans, False) for index, spans in close]
     return [
         Completion(index, _written(spans, folded[index], names[index]), exact)
@@ -73,8 +75,11 @@ def fold(text: str) -> str:
     return " ".join(_fold(text).text.split())
 
 
-@lru_cache(maxsize=16384)
+# As many as a large vocabulary has, synonyms included: a smaller cache would only churn.
+@lru_cache(maxsize=1 << 16)
 def _fold(text: str) -> _Folded:
+    if text.isascii():
+        return _Folded(text.translate(_TO_BLANK).lower(), range(len(text)))
     letters: list[str] = []
     offsets: list[int] = []
     for position, written in enumerate(text):

@@ -34,6 +34,7 @@ _SECTION = 16 << 20
 """Bytes the categories of a large file may take."""
 
 _REMEDY = "Nothing was changed. A list has one class per line, synonyms after commas."
+_COLOR = re.compile("#[0-9a-fA-F]{6}")
 _ENCODINGS = (
     # Those of 32 bits first: their mark begins like the one of 16 bits.
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -215,7 +216,7 @@ def _entry(value: Any) -> Entry | None:
     return Entry(
         cleaned[0],
         tuple(name for name in cleaned[1:] if name),
-        color=color if isinstance(color, str) else "",
+        color=color if isinstance(color, str) and _COLOR.fullmatch(color) else "",
         supercategory=clean_name(upper) if isinstance(upper, str) and upper else None,
     )
 

@@ -67,13 +67,15 @@ class ClassRow:
         name: the class's name, or the name a new class would get.
         category: None for the row that offers a new class.
         position: place among all classes, -1 for a new one.
-        spans: characters that match what was typed.
+        spans: characters that match what was typed, of the synonym if there is one.
+        synonym: the other name of the class that matches, "" when its own does.
     """
 
     name: str
     category: Category | None
     position: int
     spans: tuple[Span, ...] = ()
+    synonym: str = ""
 
 
 class ClassModel(QAbstractListModel):
@@ -165,17 +167,16 @@ class ClassModel(QAbstractListModel):
         classes, query = self._categories, self._query
         if not query:
             return [ClassRow(c.name, c, place) for place, c in enumerate(classes)]
-        from annotator.core.fuzzy import complete, fold
+        from annotator.core.fuzzy import fold
 
-        found = complete(query, [c.name for c in classes], len(classes)) if classes else []
-        rows = [ClassRow(classes[f.index].name, classes[f.index], f.index, f.spans) for f in found]
+        rows, literal = _matching(query, classes)
         if any(category.name == query for category in classes):
             return rows
         new = ClassRow(query, None, -1)
         # Enter must not replace a word by one that merely resembles it: unless a class contains
         # what was typed, the new class comes first.
-        if found and found[0].literal:
-            same = fold(rows[0].name) == fold(query)
+        if literal:
+            same = fold(rows[0].synonym or rows[0].name) == fold(query)
             return [*rows[:1], new, *rows[1:]] if same else [*rows, new]
         return [new, *rows]
 
@@ -206,6 +207,8 @@ class ClassModel(QAbstractListModel):
         if row.category is None:
             return f"Make “{row.name}” a class and use it\nCtrl+Enter"
         lines = [row.name]
+        if row.category.synonyms:
+            lines.append(f"Also: {', '.join(row.category.synonyms)}")
         if row.category.supercategory:
             lines.append(f"Super-category: {row.category.supercategory}")
         number, here = self.count(row.category.id), self.count_here(row.category.id)
@@ -274,6 +277,26 @@ class ClassModel(QAbstractListModel):
         return True
 
 
+def _matching(query: str, classes: Sequence[Category]) -> tuple[list[ClassRow], bool]:
+    """A row for every class with a name or a synonym that fits, best first.
+
+    Also whether the best one contains what was typed.
+    """
+    from annotator.core.fuzzy import complete
+
+    # All names first: of equal matches the name counts, not a synonym.
+    names = [(place, "") for place in range(len(classes))]
+    names += [(place, other) for place, c in enumerate(classes) for other in c.synonyms]
+    texts = [other or classes[place].name for place, other in names]
+    found = complete(query, texts, len(texts)) if texts else []
+    rows: dict[int, ClassRow] = {}
+    for hit in found:
+        place, synonym = names[hit.index]
+        category = classes[place]
+        rows.setdefault(place, ClassRow(category.name, category, place, hit.spans, synonym))
+    return list(rows.values()), bool(found) and found[0].literal
+
+
 class _Delegate(RowDelegate):
     """Marker of the active class, swatch, name, super-category, number, key cap."""
 
@@ -298,11 +321,13 @@ class _Delegate(RowDelegate):
         painter.setFont(font)
         left = swatch.right() + 1 + GAP
         room = QRect(left, area.top(), right - left, area.height())
-        used = paint_name(painter, room, row.name, text, row.spans)
-        if row.category.supercategory and room.width() - used > 40:
+        used = paint_name(painter, room, row.name, text, () if row.synonym else row.spans)
+        beside = row.synonym or row.category.supercategory
+        if beside and room.width() - used > 40:
             painter.setFont(small(option.font))
             rest = room.adjusted(used + GAP, 0, 0, 0)
-            paint_name(painter, rest, row.category.supercategory, soft_text(option.palette))
+            spans = row.spans if row.synonym else ()
+            paint_name(painter, rest, beside, soft_text(option.palette), spans)
 
     @staticmethod
     def _paint_marker(painter: QPainter, area: QRect, color: QColor) -> None:

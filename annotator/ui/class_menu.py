@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPalette
 from PySide6.QtWidgets import QColorDialog, QGridLayout, QMenu, QToolButton, QWidget, QWidgetAction
@@ -21,9 +23,13 @@ def build_class_menu(view: ClassList, row: int, category: Category) -> QMenu:
     rename = menu.addAction(icon("pencil"), "Rename\tF2")
     rename.triggered.connect(lambda: view.edit_name(row))
     colors = menu.addMenu("Colour")
-    colors.addAction(_swatches(view, colors, category))
-    custom = colors.addAction("Other…")
-    custom.triggered.connect(lambda: _open_color_dialog(view, category))
+    add_colors(
+        colors,
+        view,
+        category.name,
+        category.color,
+        lambda color: view.recolored.emit(category.id, color),
+    )
     _add_groups(view, menu.addMenu("Super-category"), row, category)
     menu.addSeparator()
     place = view.model_.rows[row].position
@@ -42,33 +48,52 @@ def build_class_menu(view: ClassList, row: int, category: Category) -> QMenu:
     return menu
 
 
-def _swatches(view: ClassList, menu: QMenu, category: Category) -> QWidgetAction:
+def add_colors(
+    menu: QMenu, owner: QWidget, name: str, current: str, choose: Callable[[str], None]
+) -> None:
+    """Fill a menu with colours and the way to any other.
+
+    Args:
+        menu: closed, with those it came from, when a colour is chosen.
+        owner: parent of the colour dialog.
+        name: of the class, for the dialog's title.
+        current: "#rrggbb", or "" for none.
+        choose: called with "#rrggbb".
+    """
+    menu.addAction(_swatches(menu, current, choose))
+    other = menu.addAction("Other…")
+    other.triggered.connect(lambda: _open_color_dialog(owner, name, current, choose))
+
+
+def _swatches(menu: QMenu, current: str, choose: Callable[[str], None]) -> QWidgetAction:
     grid_widget = QWidget(menu)
     grid = QGridLayout(grid_widget)
     grid.setContentsMargins(8, 8, 8, 8)
     grid.setSpacing(4)
     for place, color in enumerate(COLORS):
-        button = _SwatchButton(color, checked=color.lower() == category.color.lower())
-        button.clicked.connect(lambda _=False, c=color: _recolor(view, menu, category, c))
+        button = _SwatchButton(color, checked=color.lower() == current.lower())
+        button.clicked.connect(lambda _=False, c=color: _recolor(menu, c, choose))
         grid.addWidget(button, *divmod(place, COLUMNS))
     action = QWidgetAction(menu)
     action.setDefaultWidget(grid_widget)
     return action
 
 
-def _recolor(view: ClassList, menu: QMenu, category: Category, color: str) -> None:
-    view.recolored.emit(category.id, color)
+def _recolor(menu: QMenu, color: str, choose: Callable[[str], None]) -> None:
+    choose(color)
     opened: QWidget | None = menu
     while isinstance(opened, QMenu):
         opened.close()
         opened = opened.parentWidget()
 
 
-def _open_color_dialog(view: ClassList, category: Category) -> None:
-    dialog = QColorDialog(QColor(category.color), view)
-    dialog.setWindowTitle(f"Colour of {category.name}")
+def _open_color_dialog(
+    owner: QWidget, name: str, current: str, choose: Callable[[str], None]
+) -> None:
+    dialog = QColorDialog(QColor(current), owner)
+    dialog.setWindowTitle(f"Colour of {name}")
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-    dialog.colorSelected.connect(lambda color: view.recolored.emit(category.id, color.name()))
+    dialog.colorSelected.connect(lambda color: choose(color.name()))
     dialog.open()
 
 
