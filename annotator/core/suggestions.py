@@ -47,7 +47,8 @@ SURE_SCORE = 0.6
 """A name with this score is given without asking, if the object also looks the part. On training
 data 1 of 100 proposals got a name so; of those that were objects, 4 of 5 were right."""
 UNSURE_SCORE = 0.4
-"""A first name below this score is called unsure."""
+"""A first name below this score is called unsure. On training data 65 of 100 first names were right
+that were not called so, and 22 of 100 that were."""
 UNSURE_MARGIN = 0.1
 """So is one that is hardly ahead of the second."""
 TEXT_EVIDENCE = 20.0
