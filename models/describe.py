@@ -27,7 +27,8 @@ ORIENTATIONS = 8
 CELLS = 3  # the object is looked at in CELLS x CELLS parts for texture
 OCCUPANCY = 8  # the mask is compared at this many rows and columns
 # Loupe's features, pooled over the mask, were tried beside these: at best 0.6 of 100 more first
-# names were right, for an encoding of the image. Shares of the cosine, fitted by simulated naming (`annotator evaluate-names`) on training data.
+# names were right, for an encoding of the image. Shares of the cosine, fitted by simulated naming
+# (`annotator evaluate-names`) on training data.
 WEIGHTS = {
     "light": 0.11,
     "chroma": 0.09,

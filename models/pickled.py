@@ -1,9 +1,9 @@
 """The tensors inside a pickled network, without ever running what the pickle asks for.
 
 ultralytics publishes whole Python objects, OpenAI's CLIP compiled programs (TorchScript). Reading
-one the usual way imports and calls whatever the file names. Here nothing is imported: every class and function becomes a `Ghost` that only
-remembers what it was given, and arrays are rebuilt from the raw bytes by this module alone.
-Needs numpy, not torch.
+one the usual way imports and calls whatever the file names. Here nothing is imported: every class
+and function becomes a `Ghost` that only remembers what it was given, and arrays are rebuilt from
+the raw bytes by this module alone. Needs numpy, not torch.
 """
 
 from __future__ import annotations
