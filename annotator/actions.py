@@ -276,6 +276,14 @@ def _view() -> Iterable[Command]:
         hint="The objects of this image",
     )  # fmt: skip
     yield Command(
+        "view.similar_panel", "Similar Objects Panel", (), "similar", "View/Panels",
+        checkable=True, hint="What looks like one object, in the whole folder",
+    )  # fmt: skip
+    yield Command(
+        "view.review_panel", "Review Names Panel", (), "doubt", "View/Panels", checkable=True,
+        hint="Objects whose name does not agree with what they look like",
+    )  # fmt: skip
+    yield Command(
         "view.next_panel", "Next Panel", ("F6",), "", "View/Panels", True,
         hint="Move the keyboard focus to the next panel",
     )  # fmt: skip
@@ -425,6 +433,36 @@ def _names() -> Iterable[Command]:
         )  # fmt: skip
 
 
+def _finding() -> Iterable[Command]:
+    yield Command(
+        "similar.find", "Find Similar Objects", ("S",), "similar", "Names", True, "selection",
+        hint="List proposals and objects with another name that look like the selected one",
+    )  # fmt: skip
+    yield Command(
+        "similar.here", "Look for Similar Objects in This Image", ("Shift+S",), "everything",
+        "Names/Look for Similar Objects", enabled="image",
+        hint="Let the model propose only what looks like the object, under its name",
+    )  # fmt: skip
+    yield Command(
+        "similar.next", "Look for Similar Objects in the Next Images", (), "",
+        "Names/Look for Similar Objects", enabled="image",
+        hint="The same in the next ten images of the list, in the background",
+    )  # fmt: skip
+    yield Command(
+        "similar.folder", "Look for Similar Objects in the Whole Folder", (), "",
+        "Names/Look for Similar Objects", enabled="project",
+        hint="The same in every image that is not reviewed, in the background",
+    )  # fmt: skip
+    yield Command(
+        "names.review", "Review Names", ("Shift+R",), "doubt", "Names", True, "project",
+        hint="Go through objects whose name does not agree with what they look like",
+    )  # fmt: skip
+    yield Command(
+        "names.look", "Look at All Objects", (), "", "Names", enabled="project",
+        hint="Find out what objects look like that nobody has looked at, imported ones for example",
+    )  # fmt: skip
+
+
 def _help() -> Iterable[Command]:
     yield Command(
         "help.shortcuts", "Keyboard Shortcuts", ("F1", "?"), "keyboard", "Help",
@@ -441,7 +479,7 @@ def _help() -> Iterable[Command]:
 
 COMMANDS: tuple[Command, ...] = (
     *_file(), *_edit(), *_image(), *_view(), *_tools(),
-    *_proposing(), *_proposals(), *_names(), *_help(),
+    *_proposing(), *_proposals(), *_names(), *_finding(), *_help(),
 )  # fmt: skip
 """Everything the user can do, in menu order."""
 

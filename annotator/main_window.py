@@ -108,6 +108,7 @@ class MainWindow(QMainWindow):
     def _build_centre(self) -> None:
         from annotator.ui.adapting import Adapting
         from annotator.ui.canvas import Canvas
+        from annotator.ui.finding import Finding
         from annotator.ui.message_bar import MessageBar
         from annotator.ui.proposing import ProposingField
         from annotator.ui.status_bar import StatusBar
@@ -122,6 +123,8 @@ class MainWindow(QMainWindow):
         self.status.insertPermanentWidget(0, proposing)
         self.adapting = Adapting(self.workspace, self.settings, self.messages, self)
         self.status.insertPermanentWidget(0, self.adapting.field)
+        self.finding = Finding(self.workspace, self.settings, self.canvas, self)
+        self.status.insertPermanentWidget(0, self.finding.field)
         work = QWidget()
         column = QVBoxLayout(work)
         column.setContentsMargins(0, 0, 0, 0)
@@ -155,9 +158,14 @@ class MainWindow(QMainWindow):
             "view.images_panel": self._dock("Images", self.image_list, left),
             "view.names_panel": self._dock("Names", self.label_panel, right),
             "view.objects_panel": self._dock("Objects", self.annotation_list, right),
+            "view.similar_panel": self._dock("Similar", self.finding.similar_panel, left),
+            "view.review_panel": self._dock("Review names", self.finding.review_panel, left),
             "edit.attributes": self._dock("Attributes", self.attributes, right),
             "view.adjust": self._dock("Brightness and contrast", self.adjust, left),
         }
+        for name in ("view.similar_panel", "view.review_panel"):
+            self.tabifyDockWidget(self.docks["view.images_panel"], self.docks[name])
+            self.docks[name].hide()
         self.docks["edit.attributes"].hide()
         self.docks["view.adjust"].hide()
 
@@ -238,7 +246,6 @@ class MainWindow(QMainWindow):
             "image.mark_reviewed": self._toggle_reviewed,
             "image.reload": workspace.reload,
             "image.propose": workspace.propose_everything,
-            "image.stop_proposing": workspace.everything.stop,
             "image.propose_options": partial(self._show_settings, "Proposals"),
             "view.zoom_in": canvas.zoom_in,
             "view.zoom_out": canvas.zoom_out,
@@ -263,7 +270,8 @@ class MainWindow(QMainWindow):
             "help.command_palette": self._open_palette,
             "help.about": self._show_about,
         }
-        return handlers | self._make_series() | proposal_commands.handlers(workspace)
+        handlers |= self._make_series() | proposal_commands.handlers(workspace)
+        return handlers | self.finding.handlers()
 
     def _make_series(self) -> dict[str, Callable[[], object]]:
         """The commands that come in numbers or kinds."""
@@ -283,6 +291,8 @@ class MainWindow(QMainWindow):
             "view.images_panel",
             "view.names_panel",
             "view.objects_panel",
+            "view.similar_panel",
+            "view.review_panel",
             "view.adjust",
         ):
             handlers[command_id] = partial(self._toggle_dock, command_id)
@@ -312,10 +322,13 @@ class MainWindow(QMainWindow):
             workspace.proposals.filter_changed,
             workspace.proposals.finished,
             workspace.everything.running_changed,
+            self.finding.search.running_changed,
             self.canvas.shape_changed,
         ):
             signal.connect(self._refresh)
         workspace.set_order(self.image_list.neighbour)
+        self.finding.set_order(self.image_list.visible_keys)
+        self.finding.panel_wanted.connect(self._show_dock)
         self.canvas.pointer_moved.connect(self.status.show_pointer)
         self.canvas.zoom_changed.connect(self.status.show_zoom)
         self.canvas.view_changed.connect(workspace.assistant.look_at)
@@ -547,6 +560,8 @@ class MainWindow(QMainWindow):
             self.image_list,
             self.label_panel,
             self.annotation_list,
+            self.finding.similar_panel,
+            self.finding.review_panel,
         ]
         seen = [widget for widget in stops if widget.isVisible()]
         focus = self.focusWidget()
@@ -668,7 +683,8 @@ class MainWindow(QMainWindow):
                 "suggestions": bool(self.label_panel.suggestion_at(1)),
                 "selection": bool(workspace.selection) and not prompt,
                 "objects": bool(workspace.annotations),
-                "proposing": idle and workspace.everything.key is not None,
+                "proposing": idle
+                and (workspace.everything.key is not None or self.finding.running),
                 "clipboard": workspace.can_paste,
                 "undo": prompt or bool(document and key and document.undo_text(key)),
                 "redo": bool(document and key and document.redo_text(key)),
@@ -732,6 +748,7 @@ class MainWindow(QMainWindow):
             self.workspace.close()
         except UserError as error:
             QMessageBox.critical(self, "Annotator", f"{error.message}\n\n{error.remedy}")
+        self.finding.close()
         event.accept()
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:

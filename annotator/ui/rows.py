@@ -170,6 +170,18 @@ def paint_key(painter: QPainter, area: QRect, text: str, palette: QPalette) -> N
     painter.drawText(area, Qt.AlignmentFlag.AlignCenter, text)
 
 
+def paint_bar(painter: QPainter, area: QRect, score: float, palette: QPalette) -> None:
+    """A score from 0 to 1; a sliver for none."""
+    ink, base = palette.color(QPalette.ColorRole.Text), palette.color(QPalette.ColorRole.Base)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(mixed(ink, base, 0.13))
+    painter.drawRoundedRect(area, 3, 3)
+    filled = QRect(area)
+    filled.setWidth(max(round(area.width() * min(max(score, 0.0), 1.0)), 3))
+    painter.setBrush(palette.color(QPalette.ColorRole.Highlight))
+    painter.drawRoundedRect(filled, 3, 3)
+
+
 def key_rect(metrics: QFontMetrics, area: QRect, left: int, text: str) -> QRect:
     """Where a key cap with this text goes: at this x, in the middle of a row."""
     height = min(metrics.height() + 2, area.height() - 6)

@@ -14,6 +14,7 @@ from annotator.ui.rows import (
     Index,
     RowDelegate,
     key_rect,
+    paint_bar,
     paint_key,
     paint_name,
     paint_placeholder,
@@ -23,7 +24,6 @@ from annotator.ui.rows import (
     small,
     swatch_rect,
 )
-from annotator.ui.theme import mixed
 from models.api import Suggestion
 
 ROWS = 5
@@ -113,7 +113,7 @@ class _Delegate(RowDelegate):
         right = number.left() - GAP
         length = min(max(area.width() // 4, BAR_WIDTH // 2), BAR_WIDTH)
         bar = QRect(right - length, area.center().y() - 2, length, 6)
-        self._paint_bar(painter, bar, suggestion.score, option.palette)
+        paint_bar(painter, bar, suggestion.score, option.palette)
         right = bar.left() - GAP
         swatch = swatch_rect(area, cap.right() + 1 + GAP)
         paint_swatch(painter, swatch, model.color(suggestion.name), option.palette)
@@ -121,17 +121,6 @@ class _Delegate(RowDelegate):
         painter.setFont(option.font)
         room = QRect(left, area.top(), right - left, area.height())
         paint_name(painter, room, suggestion.name, option.palette.color(QPalette.ColorRole.Text))
-
-    @staticmethod
-    def _paint_bar(painter: QPainter, area: QRect, score: float, palette: QPalette) -> None:
-        ink, base = palette.color(QPalette.ColorRole.Text), palette.color(QPalette.ColorRole.Base)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(mixed(ink, base, 0.13))
-        painter.drawRoundedRect(area, 3, 3)
-        filled = QRect(area)
-        filled.setWidth(max(round(area.width() * min(max(score, 0.0), 1.0)), 3))
-        painter.setBrush(palette.color(QPalette.ColorRole.Highlight))
-        painter.drawRoundedRect(filled, 3, 3)
 
 
 class SuggestionList(QListView):
