@@ -88,9 +88,13 @@ def _normal_values() -> NDArray[np.float32]:
 
 def network_input(image: NDArray[np.uint8], frame: Frame) -> NDArray[np.float32]:
     """Resize, normalise and pad: (H, W, 3) uint8 RGB to (1, 3, side, side) float32."""
-    small = resize(image, frame)
-    padded = np.zeros((1, 3, frame.side, frame.side), np.float32)
-    height, width = frame.resized
+    return padded_input(resize(image, frame), frame.side)
+
+
+def padded_input(small: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
+    """Normalise and pad what is no larger than the square: (h, w, 3) to (1, 3, side, side)."""
+    padded = np.zeros((1, 3, side, side), np.float32)
+    height, width = small.shape[:2]
     for channel, values in enumerate(_normal_values()):
         padded[0, channel, :height, :width] = values[small[..., channel]]
     return padded

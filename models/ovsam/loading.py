@@ -43,14 +43,24 @@ def load_ovsam(files: OvsamFiles, sizes: OvsamSizes = PUBLISHED) -> OpenVocabula
     # On the meta device nothing is initialised, and the network takes the tensors over.
     with torch.device("meta"):
         network = OpenVocabularySam(sizes)
-    _fill(network, "visual", _parts(read_towers(files.tower), files.tower, "visual"), files.tower)
-    for part, path in (("neck_student", files.neck), ("prompt_encoder", files.prompts)):
-        _fill(network, part, _parts(read_checkpoint(path), path, part), path)
+    load_part(network, "visual", files.tower)
+    load_part(network, "neck_student", files.neck)
+    load_part(network, "prompt_encoder", files.prompts)
     heads = read_heads(files.heads)
     source = Path(" and ".join(path.name for path in files.heads))
     for part in ("mask_decoder", "fpn_neck"):
         _fill(network, part, heads, source)
     return network.eval().requires_grad_(False)
+
+
+def load_part(network: OpenVocabularySam, part: str, path: Path) -> None:
+    """Fill one part of a network from a file that has it: see `TITLES`.
+
+    Raises:
+        ModelError: the file is missing or damaged, or does not fit key for key.
+    """
+    state = read_towers(path) if part == "visual" else read_checkpoint(path)
+    _fill(network, part, _parts(state, path, part), path)
 
 
 def read_heads(paths: Sequence[Path]) -> dict[str, Tensor]:

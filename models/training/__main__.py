@@ -14,6 +14,11 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "evaluate": ("models.training.evaluation.command", "measure models on labelled images"),
         "train": ("models.training.train_command", "train Loupe, the model that ships"),
         "distill": ("models.training.distillation.command", "distil EdgeSAM from a teacher"),
+        "sam2clip": ("models.training.ovsam.neck_command", "teach Open-Vocabulary SAM's neck"),
+        "clip2sam": (
+            "models.training.ovsam.head_command",
+            "teach Open-Vocabulary SAM masks and names",
+        ),
         "export": ("models.training.export_command", "make graphs of a checkpoint of Loupe"),
     }
 )

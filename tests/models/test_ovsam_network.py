@@ -302,7 +302,7 @@ class TestNarrow:
             logits, tokens = self.net.decode(features.image, boxes=boxes)
             vectors = self.net.vectors(features.pyramid, boxes)
         assert logits.shape == (2, 32, 32)
-        assert tokens.shape == (2, 4, 32)
+        assert tokens.shape == (2, 4, 64)
         assert vectors.shape == (2, 24)
         assert vectors[0].any()
         assert not vectors[1].any()

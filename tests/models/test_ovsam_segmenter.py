@@ -81,7 +81,7 @@ class Configuration:
 def files(network, tmp_path) -> OvsamFiles:
     """As the demo has them: wrapped, bare, with another convolution beside the pyramid."""
     pyramid = tensors(network, "fpn_neck")
-    pyramid["roi_conv.0.conv.weight"] = torch.full((24, 32, 1, 1), 0.25)
+    pyramid["roi_conv.0.conv.weight"] = torch.full((24, 64, 1, 1), 0.25)
     contents: dict[str, Any] = {
         "RN50x16.pt": tensors(network, "visual"),
         "neck.pth": {"state_dict": tensors(network, "neck_student"), "meta": Configuration()},
@@ -235,11 +235,11 @@ def test_it_says_what_it_can(segmenter):
 def test_an_embedding_holds_everything_in_few_bytes(embedding):
     shapes = {name: array.shape for name, array in embedding.arrays.items()}
     assert shapes == {
-        "image": (32, 8, 8),
-        "p2": (32, 32, 32),
-        "p3": (32, 16, 16),
-        "p4": (32, 8, 8),
-        "p5": (32, 4, 4),
+        "image": (64, 8, 8),
+        "p2": (64, 32, 32),
+        "p3": (64, 16, 16),
+        "p4": (64, 8, 8),
+        "p5": (64, 4, 4),
         "clip": (256, 4, 4),
     }
     kinds = {name: array.dtype.name for name, array in embedding.arrays.items()}
