@@ -510,6 +510,8 @@ GESTURES: tuple[tuple[str, str, str], ...] = (
     ("Select", "Drag elsewhere", "Select what the frame encloses"),
     ("Select", "Drag a handle", "Resize a rectangle"),
     ("Select", "Arrow keys · Shift+Arrow keys", "Move the selected objects by 1 · by 10 pixels"),
+    ("Similar objects", "Enter · Space", "Give the name to the chosen rows · show the object"),
+    ("Review names", "Enter · Space", "Change the name · it is right, do not ask again"),
     ("View", "Wheel", "Zoom at the pointer (or scroll, see Settings)"),
     ("View", "Ctrl+Wheel", "Zoom at the pointer, whatever the setting"),
     ("View", "Shift+Wheel", "Scroll sideways"),

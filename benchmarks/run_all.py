@@ -24,12 +24,14 @@ RUNS: tuple[tuple[str, ...], ...] = (
     ("canvas.py",),
     ("embedding_cache.py",),
     ("vocabulary.py",),
+    ("finding.py",),
     ("kill.py", "--kills", "50"),
     ("kill_window.py", "--kills", "50"),
 )
 WITH_DATA: tuple[tuple[str, ...], ...] = (
     ("-m", "models.training", "evaluate", str(DATA), "--min-area", "1024"),
     ("-m", "annotator", "evaluate-names", str(DATA), "--shuffle"),
+    ("finding.py", "--data", str(DATA)),
     ("everything_quality.py", str(DATA), "--limit", "10"),
 )
 

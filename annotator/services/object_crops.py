@@ -28,7 +28,7 @@ SLOT = "object crops"
 SIDE = 112
 """Longest side in pixels: 56 on a screen with two device pixels per pixel."""
 MARGIN = 0.2
-DIMMED = 0.45
+DIMMED = 0.55
 """How much is left of the light of what does not belong to the object."""
 KEPT = 600
 WAITING = 64

@@ -264,7 +264,7 @@ class ReviewPanel(QWidget):
 
 def _row(doubt: Doubt, classes: Mapping[int, Category]) -> ObjectRow:
     given, better = name_of(classes, doubt.category_id), name_of(classes, doubt.others[0][0])
-    rest = [f"{name_of(classes, i).text} {percent(score)}" for i, score in doubt.others[1:]]
+    rest = [f"{name_of(classes, i).text} {percent(score)}" for i, score in doubt.others[1:2]]
     tip = (
         f"“{given.text}” ({percent(doubt.score)}) may be “{better.text}” "
         f"({percent(doubt.others[0][1])}); in {doubt.key}"

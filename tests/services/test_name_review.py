@@ -182,6 +182,23 @@ def test_objects_nobody_has_looked_at_are_counted(desk: Desk) -> None:
     assert desk.review.compared == 25
 
 
+def test_long_comparisons_tell_what_they_know_so_far(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("annotator.core.neighbours.BLOCK", 3)
+    monkeypatch.setattr("annotator.services.name_review.TELL_S", 0.0)
+    wrong = desk.fill()
+    seen: list[tuple[float | None, int]] = []
+    desk.review.progressed.connect(
+        lambda: seen.append((desk.review.share, len(desk.review.doubts)))
+    )
+    desk.review.set_active(True)
+    desk.until(lambda: desk.doubted() == [wrong] and desk.review.share is None)
+    early = [doubts for share, doubts in seen if share is not None]
+    assert len(early) >= 8, "a step for every three objects"
+    assert any(early), "some are told before all is compared"
+
+
 def test_few_objects_and_classes_doubt_nothing(desk: Desk) -> None:
     desk.review.set_active(True)
     desk.settle()
