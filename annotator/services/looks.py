@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, TypeVar
 
@@ -145,15 +144,26 @@ class Looks(QObject):
     # --- Objects nobody has looked at ---
 
     def describe(self, key: str, annotation_id: int) -> None:
-        """Look at one object; `described` follows, and nothing if it cannot be looked at."""
+        """Look at one object; `described` follows, or people are told why not."""
         document = self._workspace.document
         if document is None:
             return
         wanted = self._objects(document, key, {annotation_id})
+
+        def done(found: list[tuple[int, Vector]]) -> None:
+            self._keep(document, found)
+            if not found:
+                self._workspace.reported.emit(
+                    UserError(
+                        f"The object in “{key}” cannot be looked at.",
+                        "Its image cannot be read, or the object lies outside of it.",
+                    )
+                )
+
         self.submit(
             f"describe {annotation_id}",
             lambda _: list(_described(document.path(key), wanted, self._make())),
-            partial(self._keep, document),
+            done,
         )
 
     def count_undescribed(self, done: Callable[[int], None]) -> None:

@@ -101,6 +101,7 @@ class Similar(QObject):
         self._working = False
         self._active = False
         self._unseen = False
+        self._then: tuple[str, ...] = ()
         self._wait = QTimer(self, singleShot=True, interval=WAIT_MS)
         self._wait.timeout.connect(self._rank)
         workspace.project_opened.connect(self._follow_project)
@@ -179,7 +180,7 @@ class Similar(QObject):
         self._set_query(Query(workspace.key, number))
 
     def _set_query(self, query: Query | None) -> None:
-        self._query, self._hits, self._unseen = query, (), False
+        self._query, self._hits, self._unseen, self._then = query, (), False, ()
         self._looks.cancel(SLOT)
         self._working = False
         self._rank()
@@ -194,6 +195,8 @@ class Similar(QObject):
     def _follow_described(self, number: int) -> None:
         if self._query is not None and self._query.id == number:
             self._rank()
+            if self._then:
+                self.look_in(self._then)
         else:
             self._expect()
 
@@ -263,14 +266,18 @@ class Similar(QObject):
     def look_in(self, keys: Sequence[str]) -> None:
         """Let the model look for similar objects in some images, in the background.
 
+        Where nobody has looked at the object itself yet, that comes first.
+
         Raises:
-            UserError: nobody has seen the object yet, or a search goes on.
+            UserError: a search goes on.
         """
         document, asked, vector = self._workspace.document, self.annotation, self._vector()
-        if document is None or asked is None or vector is None:
-            raise UserError(
-                "It is not known what the object looks like.", "Select another one, or wait."
-            )
+        self._then = ()
+        if document is None or asked is None:
+            return
+        if vector is None:
+            self._then = tuple(keys)
+            return
         alike = Alike(vector.copy(), self.at_least, asked.category_id)
         self.search.start(document, keys, options_of(self._settings.settings), alike)
 

@@ -346,3 +346,29 @@ def test_objects_nobody_has_looked_at_are_looked_at_image_after_image(
     ids, _, vectors = desk.document.vectors(desk.looks.space)
     assert set(ids.tolist()) == {grey.id, *(a.id for a in made[:4])}
     assert np.allclose(vectors, vectors[0], atol=1e-5)
+
+
+def test_an_object_nobody_has_looked_at_is_looked_at_before_the_search(
+    qtbot: QtBot, desk: Desk
+) -> None:
+    grey = accept_disk(qtbot, desk.workspace, 0, "coin")
+    fresh = Annotation(desk.document.new_id(), grey.shape, grey.category_id)
+    desk.document.edit("a.png", (fresh,), "Import")
+    desk.workspace.select([fresh.id])
+    desk.similar.ask()
+    assert desk.similar.unseen
+    search(qtbot, desk, ["b.png"])
+    assert centres(desk.proposals("b.png")) == {DISKS[0][:2], DISKS[2][:2]}
+
+
+def test_why_an_object_cannot_be_looked_at_is_told(qtbot: QtBot, desk: Desk) -> None:
+    grey = accept_disk(qtbot, desk.workspace, 0, "coin")
+    fresh = Annotation(desk.document.new_id(), grey.shape)
+    desk.document.edit("a.png", (fresh,), "Import")
+    (desk.document.folder / "a.png").write_bytes(b"no image")
+    desk.workspace.select([fresh.id])
+    with qtbot.waitSignal(desk.workspace.reported, timeout=PATIENCE) as told:
+        desk.similar.ask()
+    assert told.args is not None
+    assert "cannot be looked at" in told.args[0].message
+    assert desk.similar.hits == ()
