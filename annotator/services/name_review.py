@@ -33,6 +33,8 @@ SHARD = 1000
 """Names a person confirmed are kept in notes, for so many ids each: one more writes little."""
 LEAST = 0.1
 """Names doubted by less are not listed: that leaves out 6 of 100 wrong ones (COCO objects)."""
+LISTED = 5000
+"""The worst doubts; more would only cost time. Others come up when these are dealt with."""
 WORTH = 0.02
 """Other names with a lower score are not offered."""
 
@@ -310,7 +312,7 @@ def _doubts(
 
     amount = found.amount
     rows = np.flatnonzero(amount > LEAST)
-    rows = rows[np.argsort(-amount[rows], kind="stable")]
+    rows = rows[np.argsort(-amount[rows], kind="stable")][:LISTED]
     places = where.find(found.ids[rows].tolist())
     doubts = []
     for row in rows.tolist():

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from annotator.core.errors import UserError
+from annotator.services import name_review
 from annotator.services.name_review import Doubt
 from annotator.ui.icons import icon
 from annotator.ui.labels import soft_label
@@ -189,7 +190,8 @@ class ReviewPanel(QWidget):
         review = self._review
         names = f"{review.compared:,} name{'' if review.compared == 1 else 's'}"
         open_ones = sum(not doubt.confirmed for doubt in review.doubts)
-        text = f"{open_ones:,} of {names} to look at" if review.compared else ""
+        more = " or more" if len(review.doubts) >= name_review.LISTED else ""
+        text = f"{open_ones:,}{more} of {names} to look at" if review.compared else ""
         if review.share is not None:
             text = f"Comparing {names}… {percent(review.share)}"
         self.state.setText(text)

@@ -222,6 +222,17 @@ def test_an_empty_project_is_explained(desk: Desk) -> None:
     panel.grab()  # paints the placeholder
 
 
+def test_only_the_worst_doubts_are_kept(
+    desk: Desk, wrong: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("annotator.services.name_review.LISTED", 2)
+    panel = ReviewPanel(desk.workspace, desk.review, desk.looks, desk.crops)
+    desk.show(panel)
+    desk.until(lambda: len(ids(panel.list)) == 2)
+    assert wrong[2] not in ids(panel.list)
+    assert panel.state.text() == "2 or more of 27 names to look at"
+
+
 def test_many_doubts_come_in_portions(
     desk: Desk, review: ReviewPanel, wrong: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
