@@ -457,8 +457,8 @@ NEEDS: Mapping[str, tuple[tuple[str, ...], ...]] = MappingProxyType(
         "fastsam-s": (("fastsam-s",),),
         "fastsam-x": (("fastsam-x",),),
         "ovsam": (("ovsam-neck", "ovsam-decoder", "ovsam-fpn", "ovsam-lvis", *_OVSAM_OTHERS),),
-        "ovsam-lvis": (("ovsam-evaluated-neck", "ovsam-evaluated-lvis", *_OVSAM_OTHERS),),
-        "ovsam-coco": (("ovsam-evaluated-neck", "ovsam-evaluated-coco", *_OVSAM_OTHERS),),
+        "ovsam-eval-lvis": (("ovsam-evaluated-neck", "ovsam-evaluated-lvis", *_OVSAM_OTHERS),),
+        "ovsam-eval-coco": (("ovsam-evaluated-neck", "ovsam-evaluated-coco", *_OVSAM_OTHERS),),
     }
 )
 """What each model needs, by its `SegmenterSpec.id`: any one of the groups, all files of it."""

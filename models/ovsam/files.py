@@ -40,8 +40,8 @@ class Variant:
 VARIANTS: Mapping[str, Variant] = MappingProxyType(
     {
         "ovsam": Variant("ovsam-neck", ("ovsam-decoder", "ovsam-fpn")),
-        "ovsam-lvis": Variant("ovsam-evaluated-neck", ("ovsam-evaluated-lvis",)),
-        "ovsam-coco": Variant("ovsam-evaluated-neck", ("ovsam-evaluated-coco",), pooled=12),
+        "ovsam-eval-lvis": Variant("ovsam-evaluated-neck", ("ovsam-evaluated-lvis",)),
+        "ovsam-eval-coco": Variant("ovsam-evaluated-neck", ("ovsam-evaluated-coco",), pooled=12),
     }
 )
 """By `SegmenterSpec.id`."""

@@ -51,12 +51,12 @@ SPECS = (
         f"Masks and names from one look at the image; {SLOW}.",
     ),
     _spec(
-        "ovsam-lvis",
+        "ovsam-eval-lvis",
         "Open-Vocabulary SAM for LVIS (slow)",
         f"The authors' own evaluation on LVIS; {SLOW}.",
     ),
     _spec(
-        "ovsam-coco",
+        "ovsam-eval-coco",
         "Open-Vocabulary SAM for COCO (slow)",
         f"The authors' own evaluation on COCO; {SLOW}.",
     ),

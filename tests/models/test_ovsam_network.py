@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch  # noqa: TID253
 
+from models.api import Box, Embedding, Point, Prompt
 from models.naming.classifier import logits as rank
 from models.networks.ovsam import (
     ImageFeatures,
@@ -22,8 +23,11 @@ from models.networks.ovsam import (
     read_regions,
 )
 from models.ovsam.ensemble import combined, probabilities, seen_by_clip
-from models.ovsam.files import OvsamFiles
+from models.ovsam.files import LAST_LEVEL, PYRAMID, OvsamFiles
 from models.ovsam.loading import load_ovsam
+from models.ovsam.runtime import TorchOvsam
+from models.ovsam.segmenter import OvsamSegmenter
+from models.registry import segmenter_spec
 from models.transforms import full_mask, network_input, resize
 from tests.models import ovsam_fixture as fixture
 from tests.models.ovsam_fixture import FRAME, SETS, needs_fixture
@@ -249,6 +253,26 @@ class TestFull:
         for one, truth in zip(logits.numpy(), fixture.unpacked(case), strict=True):
             mask = full_mask(one, FRAME)
             assert (mask & truth).sum() >= 0.999 * (mask | truth).sum()
+
+    def test_the_segmenter_says_the_same(self, full, features):
+        """In the image's coordinates, with 16 bits, as the program uses it."""
+        cases, runtime = fixture.cases(), TorchOvsam(full, torch.device("cpu"))
+        segmenter = OvsamSegmenter(segmenter_spec("ovsam"), runtime, "fixture")
+        halves = zip((*PYRAMID, LAST_LEVEL), (*features.pyramid, features.clip), strict=True)
+        arrays = {name: value[0].half().numpy() for name, value in halves}
+        arrays["image"] = features.image[0].numpy()
+        embedding = Embedding("ovsam", 640, 418, arrays)
+        point, down = Prompt((Point(*cases["point/points_original"][0, 0].tolist()),)), 418 / 668
+        (found,) = segmenter.decode(embedding, point)
+        mask, truth = segmenter.render(embedding, found), fixture.unpacked("point")[0]
+        # The demo scales points by 1.6 along y too, where the image is 1.5981 times as high.
+        assert (mask & truth).sum() >= 0.99 * (mask | truth).sum()
+        for case in ("point", "twopoints", "batch_of_2_points"):
+            x0, y0, x1, y1 = cases[f"{case}/pred_boxes_1024"][0].tolist()
+            box = Box(x0 / 1.6, y0 * down, x1 / 1.6, y1 * down)
+            vector = segmenter.vector(embedding, box)
+            scores = rank(vector[None], cases["class_embed"])[0]
+            np.testing.assert_allclose(scores, cases[f"{case}/cls_logits"][0], atol=0.02)
 
     @pytest.mark.parametrize("which", ["given_box", "pred_box"])
     @pytest.mark.parametrize("case", SETS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from models.api import (
     Point,
     Prompt,
 )
-from models.catalog import needs
+from models.catalog import NEEDS, WEIGHTS, needs
 from models.embedding_cache import EmbeddingKey, pack, unpack
 from models.encoding import EncodingStoppedError, Passed, passed, watched
 from models.networks.ovsam import NARROW, OpenVocabularySam, narrow_ovsam
@@ -191,7 +190,7 @@ def test_a_program_in_place_of_names_is_not_run(tmp_path):
         def __reduce__(self):
             return (Path.touch, (tmp_path / "ran",))
 
-    (tmp_path / "names.pth").write_bytes(pickle.dumps(Attack()))
+    torch.save(Attack(), tmp_path / "names.pth")
     with pytest.raises(ModelError):
         read_classifier(tmp_path / "names.pth")
     assert not (tmp_path / "ran").exists()
@@ -206,6 +205,11 @@ def test_missing_files_are_named_with_their_licence(model_id):
     for weight in group:
         # The vectors of LVIS's names are of use, but nothing that is needed.
         assert (weight.id in sentence) == (weight.id != "ovsam-lvis")
+
+
+def test_no_model_is_called_as_another_models_file_is() -> None:
+    for name in NEEDS.keys() & WEIGHTS.keys():  # a command takes either
+        assert name in NEEDS[name][0]
 
 
 def test_any_file_with_the_prompt_encoder_will_do(tmp_path):
