@@ -25,6 +25,7 @@ RUNS: tuple[tuple[str, ...], ...] = (
     ("embedding_cache.py",),
     ("vocabulary.py",),
     ("finding.py",),
+    ("ovsam.py",),
     ("kill.py", "--kills", "50"),
     ("kill_window.py", "--kills", "50"),
 )
