@@ -104,7 +104,8 @@ def _cosines(rows: NDArray[np.float32], vectors: NDArray[np.float32]) -> NDArray
     """(m, d) and (n, d) to (m, n)."""
     if len(vectors) == 1:
         # BLAS starts threads for so little: on a busy machine that is 8 ms instead of 0.1.
-        return np.einsum("md,d->m", rows, vectors[0])[:, None]
+        one: NDArray[np.float32] = np.einsum("md,d->m", rows, vectors[0])
+        return one[:, None]
     found: NDArray[np.float32] = rows @ vectors.T
     return found
 

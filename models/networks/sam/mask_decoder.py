@@ -144,4 +144,6 @@ def masks_of(tokens: Tensor, mlps: nn.ModuleList, features: Tensor) -> Tensor:
     """Logits (B, M, H, W) of mask tokens (B, M, C) on features (B, C / 8, H, W)."""
     weights = torch.stack([mlp(tokens[:, i]) for i, mlp in enumerate(mlps)], dim=1)
     height, width = features.shape[2:]
-    return (weights @ features.flatten(2)).reshape(len(tokens), len(mlps), height, width)
+    # Not `len(tokens)`: the tracer of graphs would make a constant of it.
+    shape = tokens.shape[0], len(mlps), height, width
+    return (weights @ features.flatten(2)).reshape(shape)
