@@ -24,7 +24,7 @@ from models.embedding_cache import EmbeddingKey, pack, unpack
 from models.encoding import EncodingStoppedError, Passed, passed, watched
 from models.networks.ovsam import NARROW, OpenVocabularySam, narrow_ovsam
 from models.ovsam.files import VARIANTS, OvsamFiles
-from models.ovsam.loading import load_ovsam, read_classifier, read_heads
+from models.ovsam.loading import load_ovsam, load_part, read_classifier, read_heads
 from models.ovsam.runtime import TorchOvsam
 from models.ovsam.segmenter import OvsamSegmenter
 from models.registry import segmenter_spec
@@ -104,6 +104,31 @@ def test_the_demos_files_are_loaded_without_running_anything(network, files):
     for name, value in loaded.items():
         assert torch.equal(value, network.state_dict()[name]), name
     assert len(loaded) == len(network.state_dict()) - 1
+
+
+class Towers(torch.nn.Module):
+    """As OpenAI published CLIP: both towers in one compiled program of 16 bits."""
+
+    def __init__(self, visual: torch.nn.Module) -> None:
+        super().__init__()
+        self.visual = visual
+        self.text = torch.nn.Linear(3, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.visual(x)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
+def test_the_backbone_is_read_from_openais_program(network, tmp_path):
+    towers = Towers(narrow_ovsam(3).visual).eval()
+    program = torch.jit.trace(towers, torch.zeros(1, 3, 64, 64), check_trace=False)
+    program.half().save(str(tmp_path / "RN50x16.pt"))
+    other = narrow_ovsam(8)
+    load_part(other, "visual", tmp_path / "RN50x16.pt")
+    for name, value in other.visual.state_dict().items():
+        assert value.dtype in (torch.float32, torch.int64)
+        wanted = network.visual.state_dict()[name]
+        assert torch.equal(value, wanted.half().to(value.dtype)), name
 
 
 def test_the_order_of_heads_does_not_matter(files):
