@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject, Signal
 
 from annotator.core.errors import UserError
 from annotator.services.looks import Looks
-from annotator.services.name_review import NameReview
+from annotator.services.name_review import NameReview, Scorer
 from annotator.services.object_crops import ObjectCrops
 from annotator.services.similar import Similar
 from annotator.services.similar_search import Progress, SimilarSearch
@@ -21,6 +21,7 @@ from annotator.ui.work_field import WorkField
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QWidget
 
+    from annotator.core.annotation import Category
     from annotator.core.images import LoadedImage
     from annotator.services.settings import SettingsStore
     from annotator.services.workspace import Workspace
@@ -59,6 +60,8 @@ class Finding(QObject):
         self.similar_panel = SimilarPanel(workspace, self.similar, crops)
         self.review_panel = ReviewPanel(workspace, self.review, self.looks, crops)
         self.field = SimilarField(self.search)
+        self.review.set_scorers(self._text_model)
+        workspace.namer.changed.connect(self.review.refresh)
         self.search.finished.connect(workspace.noticed)
         self.search.failed.connect(workspace.reported)
         workspace.image_ready.connect(self._arrive)
@@ -67,6 +70,13 @@ class Finding(QObject):
         for panel in (self.similar_panel, self.review_panel):
             panel.shown.connect(self.show)
             panel.left.connect(canvas.setFocus)
+
+    def _text_model(self, categories: Sequence[Category]) -> Sequence[Scorer]:
+        """What the text model says of names, once it has learnt these."""
+        found = self._workspace.namer.scorer()
+        if found is None or found[0] != tuple(category.name for category in categories):
+            return ()
+        return (Scorer(self._workspace.namer.space, found[1]),)
 
     def set_order(self, keys: Callable[[], Sequence[str]]) -> None:
         """The images in the order people see them, for “the next images”."""
