@@ -11,6 +11,7 @@ from PySide6.QtCore import QObject, Signal
 
 from annotator.core.errors import UserError
 from models.api import ModelError
+from models.encoding import EncodingStoppedError, Passed, watched
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,10 +19,13 @@ if TYPE_CHECKING:
 
     from annotator.core.suggestions import Ranking
     from annotator.core.views import View
+    from annotator.services.assistant import Picture
+    from annotator.services.embeddings import Embeddings
     from annotator.services.task_queue import TaskQueue
-    from models.api import CropFrame, Describer
+    from models.api import CropFrame
     from models.naming.classifier import Names
     from models.naming.clip import Clip
+    from models.naming.sight import Sight
 
     Vector = NDArray[np.float32]
     Look = Callable[[CropFrame], View | None]
@@ -43,10 +47,14 @@ class Wording:
 
 
 class Namer(QObject):
-    """One text model on the model thread; idle while none is chosen.
+    """One text model on a thread of its own; idle while none is chosen.
+
+    A model is a pair of CLIP's towers, which look at a crop of the object, or a segmenter whose
+    embeddings tell what lies in a box (`models.api.ObjectDescriber`).
 
     Args:
-        queue: the model thread.
+        queue: the thread: clicks do not wait for it.
+        embeddings: of all models of this program.
         parent: Qt parent.
         cache: where vectors of names are kept; by default in the user's cache folder.
     """
@@ -55,29 +63,38 @@ class Namer(QObject):
     """Rankings differ from now on: another model, or names were learnt."""
     learning = Signal(int)
     """So many names have no vector yet; 0: all have."""
+    looking = Signal(str)
+    """What a slow model is doing to look at an image, for people; "" when it is done."""
     failed = Signal(object)
     """`UserError`: the model cannot run; the memory goes on alone."""
 
     def __init__(
-        self, queue: TaskQueue, parent: QObject | None = None, cache: Path | None = None
+        self,
+        queue: TaskQueue,
+        embeddings: Embeddings,
+        parent: QObject | None = None,
+        cache: Path | None = None,
     ) -> None:
         super().__init__(parent)
         self._queue = queue
+        self._embeddings = embeddings
         self._cache = cache
         self._tower = ""
         self._wording = Wording((), ())
         self._names: tuple[tuple[str, ...], Names] | None = None
-        # The model thread's own.
-        self._opened: tuple[str, Clip, Describer] | None = None
+        self._wanted = ""
+        # The thread's own.
+        self._clip: tuple[str, Clip] | None = None
+        self._sight: Sight | None = None
 
     @property
     def space(self) -> str:
         """The vector space objects are described in, "" while no model is chosen."""
         if not self._tower:
             return ""
-        from models.naming import describer, towers
+        from models.naming.sight import space
 
-        return describer.space(towers.find_tower(self._tower))
+        return space(self._tower)
 
     def use(self, tower_id: str) -> None:
         """Choose a model, "" for none.
@@ -88,9 +105,9 @@ class Namer(QObject):
         if tower_id == self._tower:
             return
         if tower_id:
-            from models.naming.towers import find_tower
+            from models.naming.sight import space
 
-            find_tower(tower_id)
+            space(tower_id)
         self._tower = tower_id
         self._forget_names()
         self._learn()
@@ -102,29 +119,33 @@ class Namer(QObject):
         self._wording = wording
         self._learn()
 
-    def look(self, view: Look, done: Callable[[Vector], None]) -> None:
+    def look(self, picture: Picture, view: Look, done: Callable[[Vector], None]) -> None:
         """Describe one object; the newest wins.
 
         Args:
-            view: makes the picture of the object; runs on the model thread.
+            picture: the image, complete.
+            view: makes the picture of the object; runs on the thread.
             done: gets the unit vector (d,).
         """
-        tower = self._tower
-        if tower:
-            self._submit(_LOOK, tower, view, done)
+        self._submit(_LOOK, picture, view, done)
 
-    def describe(self, view: Look, done: Callable[[Vector], None]) -> None:
+    def describe(self, picture: Picture, view: Look, done: Callable[[Vector], None]) -> None:
         """`look` for an object that was kept: never dropped for a newer one."""
-        tower = self._tower
-        if tower:
-            self._submit(f"name {id(done)}", tower, view, done)
+        self._submit(f"name {id(done)}", picture, view, done)
 
-    def _submit(self, slot: str, tower: str, view: Look, done: Callable[[Vector], None]) -> None:
+    def _submit(
+        self, slot: str, picture: Picture, view: Look, done: Callable[[Vector], None]
+    ) -> None:
+        tower, self._wanted = self._tower, picture.key
+        if not tower:
+            return
+
         def tell(vector: Vector | None) -> None:
+            self.looking.emit("")
             if vector is not None:
                 done(vector)
 
-        self._queue.submit(slot, lambda: self._look(tower, view), tell, self._fail)
+        self._queue.submit(slot, lambda: self._look(tower, picture, view), tell, self._fail)
 
     def rank(self, vector: Vector) -> Ranking:
         """Classes by probability, best first; () while no name is known.
@@ -158,6 +179,7 @@ class Namer(QObject):
 
     def close(self) -> None:
         """Nobody hears of what still runs."""
+        self._wanted = ""
         self._queue.cancel(_LEARN)
         self._queue.cancel(_LOOK)
 
@@ -191,6 +213,9 @@ class Namer(QObject):
         self.changed.emit()
 
     def _fail(self, error: Exception) -> None:
+        self.looking.emit("")
+        if isinstance(error, EncodingStoppedError):
+            return
         self.learning.emit(0)
         if not isinstance(error, UserError | ModelError):
             self.failed.emit(UserError(f"The model for names failed: {error}."))
@@ -198,33 +223,49 @@ class Namer(QObject):
         remedy = "Names are suggested from this project's own objects meanwhile."
         self.failed.emit(UserError(str(error), remedy))
 
-    # --- On the model thread ---
+    # --- On the thread ---
 
-    def _open(self, tower_id: str) -> tuple[str, Clip, Describer]:
-        if self._opened is None or self._opened[0] != tower_id:
+    def _open_clip(self, tower_id: str) -> Clip:
+        if self._clip is None or self._clip[0] != tower_id:
             from models.naming.clip import Clip
-            from models.naming.describer import ClipDescriber
             from models.naming.towers import find_tower
 
-            self._opened = None  # two of them may not fit into the memory
-            tower = find_tower(tower_id)
-            clip = Clip.open(tower)
-            self._opened = (tower_id, clip, ClipDescriber(tower, clip))
-        return self._opened
+            self._clip = None  # two of them may not fit into the memory
+            self._clip = (tower_id, Clip.open(find_tower(tower_id)))
+        return self._clip[1]
 
-    def _look(self, tower_id: str, view: Look) -> Vector | None:
-        _, _, describer = self._open(tower_id)
-        seen = view(describer.frame)
-        return None if seen is None else describer.describe(*seen)
+    def _look(self, model_id: str, picture: Picture, view: Look) -> Vector | None:
+        from models.naming.sight import open_sight
 
-    def _learning(self, tower_id: str, wording: Wording) -> Iterator[int | Names]:
+        if self._sight is None or self._sight.id != model_id:
+            self._sight = None
+            self._sight = open_sight(model_id, self._open_clip)
+        sight = self._sight
+        seen = view(sight.frame)
+        if seen is None:
+            return None
+        with watched(self._report, lambda: picture.key != self._wanted):
+            return sight.vector(
+                seen,
+                lambda segmenter: self._embeddings.obtain(
+                    picture.file, segmenter, lambda: segmenter.encode(picture.pixels)
+                ),
+            )
+
+    def _report(self, passed: Passed) -> None:
+        text = f"looking at the image: {passed.share:.0%}".replace("%", " %")
+        self._queue.tell(lambda: self.looking.emit(text))
+
+    def _learning(self, model_id: str, wording: Wording) -> Iterator[int | Names]:
+        from models.naming.sight import text_tower
         from models.naming.texts import NameVectors
 
-        vectors = NameVectors(self._folder(), tower_id, wording.templates)
+        tower = text_tower(model_id)
+        vectors = NameVectors(self._folder(), tower, wording.templates)
         names = [name for names in wording.classes for name in names]
         if vectors.missing(names):
             yield len(names)
-            yield from vectors.learning(names, lambda texts: self._open(tower_id)[1].texts(texts))
+            yield from vectors.learning(names, lambda texts: self._open_clip(tower).texts(texts))
         yield vectors.table(wording.classes)
 
     def _folder(self) -> Path:

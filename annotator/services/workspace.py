@@ -18,7 +18,7 @@ from annotator.core.prompting import PromptDraft
 from annotator.services.assistant import Answer, Assistant, Finished, Picture
 from annotator.services.document import Document
 from annotator.services.editing import Editing
-from annotator.services.embeddings import ImageFile
+from annotator.services.embeddings import Embeddings, ImageFile
 from annotator.services.everything import Everything, options_of
 from annotator.services.folder_scan import FolderScan
 from annotator.services.image_loader import ImageLoader
@@ -85,9 +85,11 @@ class Workspace(Editing):
         super().__init__(parent)
         self._settings = settings
         self._models = TaskQueue("models", self)
-        self.assistant = Assistant(self._models, self)
+        embeddings = Embeddings()
+        self.assistant = Assistant(self._models, self, embeddings)
         self.everything = Everything(self.assistant, self)
-        self.namer = Namer(self._models, self)
+        self._naming = TaskQueue("names", self)
+        self.namer = Namer(self._naming, embeddings, self)
         self._loader = self._make_loader()
         self._scan = FolderScan(self)
         self._travel = 1
@@ -255,6 +257,7 @@ class Workspace(Editing):
             self._loader.close()
             self.namer.close()
             self.assistant.close()
+            self._naming.close(patience=CLOSING_S)
             self._models.close(patience=CLOSING_S)
 
     def _add_images(self, keys: list[str]) -> None:
@@ -609,7 +612,7 @@ class Workspace(Editing):
                 if self._selection == {annotation}:
                     self._suggest()
 
-        self.namer.describe(lambda frame: views.of_mask(picture.pixels, mask, frame), done)
+        self.namer.describe(picture, lambda frame: views.of_mask(picture.pixels, mask, frame), done)
 
     def _remember_and_suggest(
         self, annotation: Annotation, vector: NDArray[np.float32] | None
@@ -752,6 +755,7 @@ class Workspace(Editing):
             from annotator.core import views
 
             self.namer.look(
+                picture,
                 lambda frame: views.of_candidate(picture.pixels, candidate, frame),
                 lambda vector: self._take_naming(candidate, vector),
             )

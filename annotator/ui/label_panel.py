@@ -112,7 +112,7 @@ class LabelPanel(QWidget):
         self._doubt = QLabel()
         self._doubt.setObjectName("doubt")
         self._doubt.setAccessibleName("How sure the suggestions are")
-        self._left = 0
+        self._left, self._looking = 0, ""
         self.edit_button = QToolButton()
         self._build()
         self._wire()
@@ -167,6 +167,7 @@ class LabelPanel(QWidget):
         workspace.active_category_changed.connect(self._show_active)
         workspace.suggestions_changed.connect(self._show_suggestions)
         workspace.namer.learning.connect(self._show_learning)
+        workspace.namer.looking.connect(self._show_looking)
         workspace.name_wanted.connect(self._ask_name)
         self.suggestions.accepted.connect(self._choose_name)
         self.suggestions.left.connect(self._leave)
@@ -257,6 +258,10 @@ class LabelPanel(QWidget):
         self._left = left
         self._show_doubt()
 
+    def _show_looking(self, text: str) -> None:
+        self._looking = text
+        self._show_doubt()
+
     def _show_doubt(self) -> None:
         shown = self.suggestions.suggestions
         text, tip = "", ""
@@ -268,6 +273,8 @@ class LabelPanel(QWidget):
         if self._left:
             text = f"learning {self._left:,} name{'' if self._left == 1 else 's'}…"
             tip = "The text model reads the names of your classes once; they are kept on disk."
+        elif self._looking:
+            text, tip = self._looking, "The model for names sees an image once; then it is quick."
         self._doubt.setText(text)
         self._doubt.setToolTip(tip)
 

@@ -35,7 +35,7 @@ from annotator.ui.icons import icon
 from annotator.ui.labels import soft_label
 
 if TYPE_CHECKING:
-    from annotator.ui.models_page import ModelsPage
+    from annotator.ui.models_page import ModelsPage, Offer
 
 Choice = tuple[str, str, str]
 """Value, text and explanation of one choice."""
@@ -366,17 +366,21 @@ class _Names(_Page):
             return
         from annotator.services.downloads import Downloads
         from annotator.ui.models_page import ModelsPage
+        from models.catalog import needs
+        from models.naming.sight import SEGMENTERS
         from models.naming.towers import NO_TOWER, TOWERS
+        from models.registry import segmenter_spec
 
-        offers = {offer.id: offer for offer in (NO_TOWER, *TOWERS)}
+        whole = [segmenter_spec(name) for name in SEGMENTERS]
+        models: list[Offer] = [NO_TOWER, *TOWERS, *whole]
         files = {tower.id: ((tower.file,),) for tower in TOWERS}
         self._list = ModelsPage(
             self.store,
             Downloads.of(self._owner),
-            offers,
+            {model.id: model for model in models},
             NO_TOWER.id,
             self,
-            needs=lambda model_id: files.get(model_id, ()),
+            needs=lambda model_id: files.get(model_id) or needs(model_id),
             field="names",
         )
         self.column.addWidget(self._list, 1)

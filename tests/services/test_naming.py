@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from annotator.core.vocabulary import TEMPLATES
+from annotator.services.assistant import Picture
+from annotator.services.embeddings import Embeddings, ImageFile
 from annotator.services.naming import Namer, Wording
 from annotator.services.task_queue import TaskQueue
-from models.api import ModelError
-from models.naming import towers
+from models.api import Box, ModelError
+from models.naming import sight, towers
+from tests.models.toy_segmenter import ToyModel, ToySegmenter, register
 from tests.naming import small_clip
 
 TEMPLATE = TEMPLATES[:1]
+PICTURE = Picture("a.png", ImageFile(Path("a.png"), 1, 1), np.zeros((40, 30, 3), np.uint8))
 WORDS = Wording((("cat", "kitten"), ("dog",), ("苹果",)), TEMPLATE)
 
 
@@ -44,7 +49,7 @@ def queue(qtbot):
 
 @pytest.fixture
 def namer(queue: TaskQueue, tower: towers.Tower, tmp_path: Path):
-    namer = Namer(queue, cache=tmp_path / "cache")
+    namer = Namer(queue, Embeddings(), cache=tmp_path / "cache")
     yield namer
     namer.close()
 
@@ -65,7 +70,7 @@ def test_without_a_model_nothing_happens(namer: Namer, qtbot) -> None:
     namer.set_wording(WORDS)
     assert namer.space == ""
     assert namer.rank(np.ones(16, np.float32)) == ()
-    namer.look(seen, lambda vector: pytest.fail("nobody looks"))
+    namer.look(PICTURE, seen, lambda vector: pytest.fail("nobody looks"))
     with pytest.raises(ModelError, match="no model for names"):
         namer.use("no such model")
     assert namer.space == ""
@@ -74,7 +79,7 @@ def test_without_a_model_nothing_happens(namer: Namer, qtbot) -> None:
 def test_names_are_learnt_and_ranked_as_clip_would(qtbot, namer: Namer, tower) -> None:
     learn(qtbot, namer, tower)
     found = []
-    namer.look(seen, found.append)
+    namer.look(PICTURE, seen, found.append)
     qtbot.waitUntil(lambda: bool(found))
     ranking = namer.rank(found[0])
     assert {suggestion.name for suggestion in ranking} == {"cat", "dog", "苹果"}
@@ -105,7 +110,7 @@ def test_what_is_on_disk_needs_no_model(
         pytest.fail("the model was loaded")
 
     monkeypatch.setattr(Clip, "open", classmethod(fail))
-    again = Namer(queue, cache=tmp_path / "cache")
+    again = Namer(queue, Embeddings(), cache=tmp_path / "cache")
     learn(qtbot, again, tower)
     assert len(again.rank(np.ones(16, np.float32))) == 3
 
@@ -131,3 +136,38 @@ def test_a_model_that_is_not_there_is_told(qtbot, namer: Namer, monkeypatch, tmp
     assert "CLIP ViT-B-32" in told.args[0].message
     assert "annotator models get" in told.args[0].message
     assert namer.rank(np.ones(512, np.float32)) == ()
+
+
+class _Labels(ToySegmenter):
+    """Knows what lies in a box: the direction depends on its left edge."""
+
+    space = "toy-space"
+    tower = "clip-rn50x16"
+
+    def vector(self, embedding, box):
+        found = np.zeros(small_clip.LENGTH, np.float32)
+        found[int(box.x0)] = 1
+        return found
+
+    def vectors(self, embedding, boxes):
+        return np.stack([self.vector(embedding, box) for box in boxes])
+
+
+def test_a_segmenter_names_masks_of_any_origin(qtbot, namer: Namer, tower, monkeypatch) -> None:
+    model = ToyModel()
+    model.spec = replace(model.spec, load=lambda: _Labels(model))
+    register(monkeypatch, model)
+    monkeypatch.setattr(sight, "SEGMENTERS", ("toy",))
+    monkeypatch.setattr(towers, "TOWERS", (replace(tower, id="clip-rn50x16"),))
+    with qtbot.waitSignals([namer.changed, namer.changed]):
+        namer.use("toy")
+        namer.set_wording(WORDS)
+    assert namer.space == "clip-rn50x16-toy-1"
+    found = []
+    for left in (3, 5):
+        box = Box(left, 0, 20, 20)
+        namer.describe(PICTURE, lambda frame, box=box: (None, None, box), found.append)
+    qtbot.waitUntil(lambda: len(found) == 2)
+    assert [int(vector.argmax()) for vector in found] == [3, 5]
+    assert len(model.calls) == 1, "the image is looked at once"
+    assert len(namer.rank(found[0])) == 3
