@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QCoreApplication, QEventLoop, QObject, QTimer, Signal
+from PySide6.QtCore import QCoreApplication, QEventLoop, QObject, Signal
 
 from annotator.core.annotation import Annotation, ImageRecord, ImageState, Origin, Source
 from annotator.core.errors import UserError
@@ -22,22 +22,16 @@ from annotator.services.embeddings import Embeddings, ImageFile
 from annotator.services.everything import Everything, options_of
 from annotator.services.folder_scan import FolderScan
 from annotator.services.image_loader import ImageLoader
-from annotator.services.naming import Namer, Wording
+from annotator.services.naming import Namer
 from annotator.services.settings import Settings, SettingsStore
+from annotator.services.suggesting import Suggesting
 from annotator.services.task_queue import CLOSING_S, TaskQueue
 from models.api import Box, MaskCandidate, ModelError, Prompt, Suggestion
 from models.registry import DEFAULT_SEGMENTER
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from annotator.core.images import LoadedImage
     from annotator.core.mask import Mask
-
-
-LOOK_MS = 30
-"""What an object looks like is found out this long after its mask: painting it comes first."""
 
 
 class Workspace(Editing):
@@ -90,6 +84,7 @@ class Workspace(Editing):
         self.everything = Everything(self.assistant, self)
         self._naming = TaskQueue("names", self)
         self.namer = Namer(self._naming, embeddings, self)
+        self._suggesting = Suggesting(self, self.namer)
         self._loader = self._make_loader()
         self._scan = FolderScan(self)
         self._travel = 1
@@ -98,10 +93,6 @@ class Workspace(Editing):
         self._draft = PromptDraft()
         self._drafts: dict[str, PromptDraft] = {}
         self._answer: Answer | None = None
-        self._looks: dict[MaskCandidate, NDArray[np.float32] | None] = {}
-        self._namings: dict[MaskCandidate, NDArray[np.float32]] = {}
-        self._looking = QTimer(self, singleShot=True, interval=LOOK_MS)
-        self._looking.timeout.connect(self._look)
         self._working = False
         self._accept_when_ready = False
         self._finishing: list[tuple[str, MaskCandidate]] = []
@@ -122,10 +113,10 @@ class Workspace(Editing):
         self.assistant.sharpened.connect(self._sharpen)
         self.assistant.failed.connect(self._fail_question)
         self.everything.failed.connect(self.reported)
-        self.namer.changed.connect(self._suggest)
+        self._suggesting.changed.connect(self.suggestions_changed)
         self.namer.failed.connect(self.reported)
         self.everything.finished.connect(self._tell_proposed)
-        self.selection_changed.connect(lambda _: self._suggest())
+        self.selection_changed.connect(lambda _: self._suggesting.refresh())
         self.project_opened.connect(self.proposals.follow_project)
         self.project_closing.connect(self.proposals.stop)
         self._settings.changed.connect(self._follow_settings)
@@ -160,7 +151,7 @@ class Workspace(Editing):
         self.close_project()
         self._document = document
         document.setParent(self)
-        self._tell_names()
+        self._suggesting.tell_names()
         document.annotations_changed.connect(self._follow_annotations)
         document.categories_changed.connect(self._follow_categories)
         document.reported.connect(self.reported)
@@ -365,7 +356,7 @@ class Workspace(Editing):
         if key != self._key or self._prepared == key:
             return
         self._prepared = key
-        if self._picture() is None and self._draft.prompt:
+        if self.picture() is None and self._draft.prompt:
             self._ask()
 
     def _sharpen(self) -> None:
@@ -381,9 +372,9 @@ class Workspace(Editing):
         self.image_ready.emit(image)
         if image.complete and image.note:
             self.noticed.emit(image.note)
-        if (picture := self._picture(preview=True)) is not None:
+        if (picture := self.picture(preview=True)) is not None:
             self.assistant.prepare(picture)
-        if self._askable() is not None:
+        if self.askable_picture() is not None:
             self._ask()
             if self._accept_when_ready:
                 self.accept()
@@ -393,16 +384,21 @@ class Workspace(Editing):
             self.image_failed.emit(key, error)
             self.reported.emit(error)
 
-    def _picture(self, *, preview: bool = False) -> Picture | None:
+    def picture(self, *, preview: bool = False) -> Picture | None:
+        """The current image with its pixels, or None while they are being read.
+
+        Args:
+            preview: a smaller picture of it will do.
+        """
         image, document = self._image, self._document
         if image is None or document is None or not (image.complete or preview):
             return None
         file = ImageFile(document.path(image.key), *image.stamp)
         return Picture(image.key, file, image.pixels, image.complete)
 
-    def _askable(self) -> Picture | None:
+    def askable_picture(self) -> Picture | None:
         """The picture prompts can be answered for: complete, or known from an earlier time."""
-        return self._picture(preview=self._prepared == self._key)
+        return self.picture(preview=self._prepared == self._key)
 
     # --- The prompt ---
 
@@ -437,11 +433,11 @@ class Workspace(Editing):
         if asked:
             self._ask()
         else:
-            self._suggest()
+            self._suggesting.refresh()
 
     def _ask(self) -> None:
         prompt = self._draft.prompt
-        picture = self._askable()
+        picture = self.askable_picture()
         if prompt and self._key is not None:
             self._set_working(True)
             self.preview_changed.emit(None)
@@ -460,9 +456,9 @@ class Workspace(Editing):
     def _set_answer(self, answer: Answer | None) -> None:
         if answer is not self._answer:
             self._answer = answer
-            self._looks, self._namings = {}, {}
+            self._suggesting.forget_candidates()
             self.candidates_changed.emit(self.candidates)
-        self._suggest()
+        self._suggesting.refresh()
 
     def _take_answer(self, answer: Answer) -> None:
         if answer.key != self._key or answer.prompt != self._draft.prompt:
@@ -497,7 +493,7 @@ class Workspace(Editing):
 
     def preview(self, prompt: Prompt | None) -> None:
         """Ask what this prompt would give, without opening it; None ends the preview."""
-        picture = self._askable()
+        picture = self.askable_picture()
         if prompt and picture is not None and self._settings.settings.hover_preview:
             self.assistant.preview(picture, prompt)
         else:
@@ -513,7 +509,7 @@ class Workspace(Editing):
 
         Works before the answer has arrived, too. The next prompt can start at once.
         """
-        prompt, picture = self._draft.prompt, self._picture()
+        prompt, picture = self._draft.prompt, self.picture()
         if not prompt or self._document is None:
             return
         if category_id is not None:
@@ -559,16 +555,10 @@ class Workspace(Editing):
         name = self._name(category_id)
         objects = (*document.annotations(finished.key), annotation)
         document.edit(finished.key, objects, f"Add {name}")
-        self._remember(annotation, finished.vector)
-        picture = self._picture()
+        self._suggesting.remember(annotation.id, finished.vector)
+        picture = self.picture()
         if picture is not None and picture.key == finished.key:
-            self._describe_for_names(picture, finished.mask, annotation.id)
-
-    def _remember(self, annotation: Annotation, vector: NDArray[np.float32] | None) -> None:
-        if self._document is not None and vector is not None:
-            from models.describe import BasicDescriber
-
-            self._document.set_vector(annotation.id, BasicDescriber().id, vector)
+            self._suggesting.describe_for_names(picture, finished.mask, annotation.id)
 
     def add_shape(
         self, shape: Mask | Box, polygons: tuple[tuple[float, ...], ...] | None = None
@@ -582,44 +572,7 @@ class Workspace(Editing):
             key, (*document.annotations(key), annotation), f"Draw {self._name(self._active)}"
         )
         self.select((annotation.id,))
-        self._describe(annotation)
-
-    def _describe(self, annotation: Annotation) -> None:
-        picture = self._picture()
-        if picture is None:
-            return
-        from annotator.core import raster
-
-        height, width = picture.pixels.shape[:2]
-        shape = annotation.shape
-        mask = raster.from_box(shape, width, height) if isinstance(shape, Box) else shape
-        self.assistant.describe(
-            picture, mask, lambda vector: self._remember_and_suggest(annotation, vector)
-        )
-        self._describe_for_names(picture, mask, annotation.id)
-
-    def _describe_for_names(self, picture: Picture, mask: Mask, annotation: int) -> None:
-        """Have the text model look at an object that is kept, for its name and for later ones."""
-        from annotator.core import views
-
-        document, space = self._document, self.namer.space
-        if document is None or not space or not picture.complete:
-            return
-
-        def done(vector: NDArray[np.float32]) -> None:
-            if document is self._document:
-                document.set_vector(annotation, space, vector)
-                if self._selection == {annotation}:
-                    self._suggest()
-
-        self.namer.describe(picture, lambda frame: views.of_mask(picture.pixels, mask, frame), done)
-
-    def _remember_and_suggest(
-        self, annotation: Annotation, vector: NDArray[np.float32] | None
-    ) -> None:
-        self._remember(annotation, vector)
-        if self._selection == {annotation.id}:
-            self._suggest()
+        self._suggesting.describe(annotation)
 
     def propose_everything(self) -> None:
         """Look for all objects of the current image, while the user goes on.
@@ -627,7 +580,7 @@ class Workspace(Editing):
         Raises:
             UserError: the image is not there yet, or another one is being searched.
         """
-        picture = self._picture()
+        picture = self.picture()
         if self._document is None or picture is None:
             raise UserError("The image is still being read.", "Try again in a moment.")
         self.everything.start(self._document, picture, options_of(self._settings.settings))
@@ -688,102 +641,15 @@ class Workspace(Editing):
 
     def suggestions(self) -> tuple[Suggestion, ...]:
         """Ranked names for the open prompt, or for the one selected annotation."""
-        from annotator.core import suggestions
-
-        document, space = self._document, self.namer.space
-        if document is None:
-            return ()
-        from models.describe import BasicDescriber
-
-        basic = BasicDescriber().id
-        asked = self.candidate is None and len(self._selection) == 1
-        without = next(iter(self._selection)) if asked else None
-        query, naming = self._seen(basic, space)
-        text = self.namer.rank(naming) if naming is not None else ()
-        ids, categories, vectors = document.vectors(basic)
-        if naming is not None and len(document.vectors(space)[0]) >= len(ids):
-            # A model that knows words sees better, once it has seen all that was named.
-            (ids, categories, vectors), query = document.vectors(space), naming
-        classes = document.categories()
-        memory = suggestions.rank(classes, ids, categories, vectors, query, without)
-        return suggestions.joined(memory, text, len(ids))
-
-    def _seen(
-        self, basic: str, space: str
-    ) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
-        """Vectors of the object at hand: without a text model, and with it."""
-        if self.candidate is not None:
-            return self._looks.get(self.candidate), self._namings.get(self.candidate)
-        if self._document is None or len(self._selection) != 1:
-            return None, None
-        (chosen,) = self._selection
-        naming = self._document.vector(chosen, space) if space else None
-        return self._document.vector(chosen, basic), naming
-
-    def _suggest(self) -> None:
-        candidate, picture = self.candidate, self._askable()
-        if candidate is not None and candidate not in self._looks and picture is not None:
-            self._looking.start()
-        elif self._answer is None and len(self._selection) != 1:
-            self.suggestions_changed.emit(())
-        else:
-            self.suggestions_changed.emit(self.suggestions())
-            self._describe_selected()
-
-    def _describe_selected(self) -> None:
-        """Have the text model look at the selected object, if it never did."""
-        from annotator.core import raster
-
-        document, picture, space = self._document, self._picture(), self.namer.space
-        if document is None or picture is None or not space or self._answer is not None:
-            return
-        for annotation in self.selected:
-            if document.vector(annotation.id, space) is None:
-                height, width = picture.pixels.shape[:2]
-                shape = annotation.shape
-                mask = raster.from_box(shape, width, height) if isinstance(shape, Box) else shape
-                self._describe_for_names(picture, mask, annotation.id)
-
-    def _look(self) -> None:
-        candidate, picture = self.candidate, self._askable()
-        if candidate is None or picture is None:
-            return
-        self.assistant.describe_candidate(
-            picture, candidate, lambda vector: self._take_looks(candidate, vector)
-        )
-        if picture.complete:
-            from annotator.core import views
-
-            self.namer.look(
-                picture,
-                lambda frame: views.of_candidate(picture.pixels, candidate, frame),
-                lambda vector: self._take_naming(candidate, vector),
-            )
-
-    def _take_looks(self, candidate: MaskCandidate, vector: NDArray[np.float32] | None) -> None:
-        if candidate in self.candidates:
-            self._looks[candidate] = vector
-            self._suggest()
-
-    def _take_naming(self, candidate: MaskCandidate, vector: NDArray[np.float32]) -> None:
-        if candidate in self.candidates:
-            self._namings[candidate] = vector
-            self._suggest()
+        return self._suggesting.now()
 
     def _follow_categories(self) -> None:
         if self._document is not None:
             known = {category.id for category in self._document.categories()}
             if self._active not in known:
                 self.set_active_category(None)
-        self._tell_names()
-        self._suggest()
-
-    def _tell_names(self) -> None:
-        """The text model ranks the classes of this project."""
-        document = self._document
-        if document is not None:
-            classes = tuple((c.name, *c.synonyms) for c in document.categories())
-            self.namer.set_wording(Wording(classes, document.templates()))
+        self._suggesting.tell_names()
+        self._suggesting.refresh()
 
     def undo(self) -> None:
         """Take back the last point of an open prompt, else the last step of this image."""
@@ -831,6 +697,6 @@ class Workspace(Editing):
         if changed:
             self.everything.stop()
             self.model_changed.emit(self.assistant.model)
-            if (picture := self._picture()) is not None:
+            if (picture := self.picture()) is not None:
                 self.assistant.prepare(picture)
                 self._ask()
