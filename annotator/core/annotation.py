@@ -36,9 +36,10 @@ class Origin:
             person clicked and accepted), import for shapes read from a file.
         model: the segmenter's id, empty without one.
         version: the segmenter's version.
-        score: the segmenter's confidence, 0 to 1.
+        score: the segmenter's confidence, 0 to 1; that of the detector for a box with a score.
         prompt: the clicks and box that produced the shape.
         stability: how little the shape depends on the threshold of its logits, 0 to 1.
+        label: what the file called the box that was the prompt, empty without one.
     """
 
     source: Source = Source.PERSON
@@ -47,6 +48,8 @@ class Origin:
     score: float | None = None
     prompt: Prompt | None = None
     stability: float | None = None
+    follows: int | None = None
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)

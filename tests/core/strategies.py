@@ -48,6 +48,7 @@ origins = st.builds(
     score=st.none() | st.floats(0, 1),
     prompt=prompts,
     stability=st.none() | st.floats(0, 1),
+    follows=st.none() | st.integers(1, 10_000),
 )
 
 
