@@ -39,6 +39,7 @@ class Origin:
         score: the segmenter's confidence, 0 to 1; that of the detector for a box with a score.
         prompt: the clicks and box that produced the shape.
         stability: how little the shape depends on the threshold of its logits, 0 to 1.
+        follows: id of the object of an earlier image that was followed to this one.
         label: what the file called the box that was the prompt, empty without one.
     """
 

@@ -39,6 +39,8 @@ def origin_to_json(origin: Origin) -> dict[str, Any]:
         value["stability"] = origin.stability
     if origin.prompt is not None:
         value["prompt"] = prompt_to_json(origin.prompt)
+    if origin.follows is not None:
+        value["follows"] = origin.follows
     if origin.label:
         value["label"] = origin.label
     return value
@@ -54,6 +56,7 @@ def origin_from_json(value: dict[str, Any]) -> Origin:
         value.get("score"),
         prompt_from_json(prompt) if prompt else None,
         value.get("stability"),
+        value.get("follows"),
         str(value.get("label", "")),
     )
 
