@@ -34,6 +34,7 @@ WITH_DATA: tuple[tuple[str, ...], ...] = (
     ("-m", "annotator", "evaluate-names", str(DATA), "--shuffle"),
     ("finding.py", "--data", str(DATA)),
     ("everything_quality.py", str(DATA), "--limit", "10"),
+    ("propagation.py", str(DATA)),
 )
 
 

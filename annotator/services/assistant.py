@@ -478,14 +478,14 @@ class Assistant(QObject):
 
         self._queue.stream(slot, start, step, done, fail)
 
-    def encode_ahead(self, picture: Picture, done: Callable[[], None]) -> None:
+    def encode_ahead(self, picture: Picture, done: Callable[[], None], slot: str) -> None:
         """Make the embedding of an image where nobody waits for it, then call `done`.
 
-        For those who `work_through` images that are not open; the newest picture wins.
+        For those who `work_through` images that are not open; the newest picture of a slot wins.
         """
         pixels = picture.pixels
         self._ahead.embed(
-            self._model_id, picture.file, lambda segmenter: segmenter.encode(pixels), done
+            self._model_id, picture.file, lambda segmenter: segmenter.encode(pixels), done, slot
         )
 
     def stop_work(self, slot: str) -> None:

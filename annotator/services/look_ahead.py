@@ -93,11 +93,12 @@ class LookAhead(QObject):
         file: ImageFile,
         encode: Callable[[Segmenter], Embedding],
         done: Callable[[], None],
+        slot: str,
     ) -> None:
         """Make the embedding of an image somebody works through, then call `done`.
 
-        Neither `stop` nor another current image ends that. `done` is called, too, when the model
-        fails: whoever asks it next tells why.
+        The newest of a slot wins. Neither `stop` nor another current image ends that. `done` is
+        called, too, when the model fails: whoever asks it next tells why.
         """
 
         def failed(error: Exception) -> None:
@@ -106,7 +107,7 @@ class LookAhead(QObject):
 
         if not self._closed:
             self._started().submit(
-                "embed", lambda: self._make(model_id, file, encode, ""), lambda _: done(), failed
+                slot, lambda: self._make(model_id, file, encode, ""), lambda _: done(), failed
             )
 
     def close(self) -> None:

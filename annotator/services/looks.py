@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from annotator.core.mask import Mask
+    from annotator.services.assistant import Picture
     from annotator.services.document import Document
     from annotator.services.whereabouts import Whereabouts
     from annotator.services.workspace import Workspace
@@ -254,3 +255,16 @@ def _described(
         view = views.of_mask(pixels, mask, describer.frame)
         if view is not None:
             yield number, describer.describe(*view)
+
+
+def read_picture(key: str, path: Path) -> Picture | None:
+    """An image for the model, None when it cannot be read; that is told when a person opens it."""
+    from annotator.core import images
+    from annotator.services.assistant import Picture
+    from annotator.services.embeddings import ImageFile
+
+    try:
+        image = images.load(key, path)
+    except UserError:
+        return None
+    return Picture(key, ImageFile(path, *image.stamp), image.pixels)

@@ -6,20 +6,18 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
 from annotator.core.errors import UserError
 from annotator.services.assistant import Assistant, Picture
-from annotator.services.embeddings import ImageFile
 from annotator.services.everything import Alike, Ended, Everything
+from annotator.services.looks import read_picture
 
 if TYPE_CHECKING:
     from annotator.services.document import Document
     from annotator.services.looks import Looks
-    from annotator.services.whereabouts import Whereabouts
     from annotator.services.workspace import Workspace
     from models.everything import Options
 
@@ -141,7 +139,7 @@ class SimilarSearch(QObject):
             return
         key = self._queue[0]
         path = document.path(key)
-        self._looks.submit(SLOT, partial(_read, key, path), self._take)
+        self._looks.submit(SLOT, lambda _: read_picture(key, path), self._take)
 
     def _take(self, picture: Picture | None) -> None:
         if picture is None:
@@ -153,7 +151,7 @@ class SimilarSearch(QObject):
             self._search(picture)
             return
         # Clicks would have to wait for an encoder on the thread that answers them.
-        self._assistant.encode_ahead(picture, lambda: self._search(picture))
+        self._assistant.encode_ahead(picture, lambda: self._search(picture), SLOT)
 
     def _search(self, picture: Picture) -> None:
         if self._document is None or not self._queue or self._queue[0] != picture.key:
@@ -183,14 +181,3 @@ class SimilarSearch(QObject):
         self._found += ended.found
         self._hit += ended.found > 0
         self._next()
-
-
-def _read(key: str, path: Path, _: Whereabouts) -> Picture | None:
-    """The image, None when it cannot be read; that is told when a person opens it."""
-    from annotator.core import images
-
-    try:
-        image = images.load(key, path)
-    except UserError:
-        return None
-    return Picture(key, ImageFile(path, *image.stamp), image.pixels)
