@@ -1,7 +1,8 @@
 """Encoders that take long say how far they are, and can be stopped between two steps.
 
 A model calls `passed` after each of its steps; whoever waits for it watches. Without a watcher,
-and in models that never call it, nothing happens.
+and in models that never call it, nothing happens. What an encoder made is refused here when it is
+not numbers.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from models.api import ModelError
+from models.api import Embedding, ModelError, Segmenter
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +62,19 @@ def passed(part: str, share: float) -> None:
     report(Passed(part, share))
     if stopped():
         raise EncodingStoppedError("Encoding the image was stopped.")
+
+
+def check(embedding: Embedding, segmenter: Segmenter) -> None:
+    """Refuse an embedding with values that are not numbers.
+
+    Raises:
+        ModelError: it has some.
+    """
+    import numpy as np
+
+    for array in embedding.arrays.values():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ModelError(
+                f"“{segmenter.spec.title}” made values that are not numbers of this image. "
+                "Its weights may be damaged: check them, or choose another model."
+            )

@@ -112,12 +112,22 @@ class Step:
 
 
 def steps(
-    segmenter: Segmenter, embedding: Embedding, options: Options | None = None
+    segmenter: Segmenter,
+    embedding: Embedding,
+    options: Options | None = None,
+    batch: int | None = None,
 ) -> Iterator[Step]:
     """Search an image, one short step at a time; the last step has everything.
 
     How fast the machine is decides only how many points are in a step; models may round
     differently in larger batches.
+
+    Args:
+        segmenter: answers.
+        embedding: of the image.
+        options: what is asked and what is kept.
+        batch: points in every step, where the same image has to give the same result on any
+            machine at any time; None for as many as are quick.
 
     Raises:
         ModelError: the model cannot answer.
@@ -125,7 +135,7 @@ def steps(
     options = options or Options()
     search = _Search(segmenter, embedding, options)
     points = grid(embedding.width, embedding.height, options.side)
-    done, count = 0, 1
+    done, count = 0, batch or 1
     while done < len(points):
         began = time.perf_counter()
         prompts = [Prompt((point,)) for point in points[done : done + count]]
@@ -133,8 +143,9 @@ def steps(
             for candidate in candidates if options.all_candidates else candidates[:1]:
                 search.take(prompt, candidate)
         done += len(prompts)
-        took = max(time.perf_counter() - began, 1e-6)
-        count = min(max(1, int(STEP_S * len(prompts) / took)), 2 * count, MOST_PROMPTS)
+        if batch is None:
+            took = max(time.perf_counter() - began, 1e-6)
+            count = min(max(1, int(STEP_S * len(prompts) / took)), 2 * count, MOST_PROMPTS)
         yield Step(done, len(points), search.best())
 
 

@@ -13,6 +13,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "models": "list, download, check, import and remove the files of models",
         "embed": "prepare the images of a folder, so that each is clickable at once",
+        "prelabel": "propose the objects of all images of a folder",
         "adapt": "train the built-in model further on what was accepted in a project",
         "evaluate-names": "measure how often the right name is suggested",
     }

@@ -5,17 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import sys
 import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from annotator.commands.images import image_keys
+from annotator.commands.progress import progress, say
 from annotator.core.errors import UserError
 from models.api import ModelError, Segmenter, SegmenterSpec
 from models.registry import DEFAULT_SEGMENTER, segmenter_spec, segmenters
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 AHEAD = 2
 """Images read while one is encoded; each takes its pixels in memory."""
-LINE_SECONDS = 10.0
-BAR_SECONDS = 0.1
 
 
 def run(arguments: list[str]) -> int:
@@ -49,11 +47,11 @@ def run(arguments: list[str]) -> int:
     try:
         _embed(given.folder, spec, result)
     except (ModelError, UserError) as error:
-        _say(f"annotator embed: {error}")
+        say(f"annotator embed: {error}")
         result.stopped = str(error)
     except KeyboardInterrupt:
         result.stopped = "interrupted"
-        _say("Stopped. What was prepared is kept; the same command goes on.")
+        say("Stopped. What was prepared is kept; the same command goes on.")
     return _finish(result, given.json)
 
 
@@ -139,7 +137,6 @@ class _Read:
 
 
 def _embed(folder: Path, spec: SegmenterSpec, result: Result) -> None:
-    from annotator.services.folder_scan import walk
     from models.embedding_cache import DiskCache
     from models.runtimes import using
 
@@ -149,24 +146,15 @@ def _embed(folder: Path, spec: SegmenterSpec, result: Result) -> None:
     begin = time.monotonic()
     disk = DiskCache()
     result.cache = str(disk.folder)
-    keys: list[str] = []
-    for report in walk(folder):
-        if isinstance(report, UserError):
-            _say(str(report))
-        else:
-            keys += report
+    keys = image_keys(folder)
     result.images = len(keys)
-    if not keys:
-        raise UserError(f"There are no images in “{folder}”.", "Name the folder of the images.")
     with using(_settings().device):
         segmenter, limit = spec.load(), disk.limit()
-    with ExitStack() as at_end:
-        show: _Bar | _Lines = _Bar(result) if sys.stderr.isatty() else _Lines(result)
-        at_end.callback(show.end)
+    with progress(result) as show:
         try:
             for key, read in _reading(folder, keys, segmenter, disk):
                 _take(key, read, segmenter, disk, limit, result)
-                show.show()
+                show()
         finally:
             result.seconds = round(time.monotonic() - begin, 3)
 
@@ -214,13 +202,13 @@ def _take(
     limit: int,
     result: Result,
 ) -> None:
-    from annotator.services.embeddings import check
+    from models.encoding import check
 
     try:
         found = read.result()
     except UserError as error:
         result.failed[key] = str(error)
-        _say(str(error))
+        say(str(error))
         return
     # The same picture may lie in the folder twice: the copy was read before this was written.
     known = found.known_bytes or disk.contains(found.key)
@@ -280,78 +268,3 @@ def _size(nbytes: int) -> str:
     from models.weight_files import size_text
 
     return size_text(nbytes)
-
-
-def _say(text: str) -> None:
-    clear = "\r\x1b[K" if sys.stderr.isatty() else ""
-    sys.stderr.write(f"{clear}{text}\n")
-    sys.stderr.flush()
-
-
-class _Pace:
-    """How fast new images are prepared; those known already say nothing about it."""
-
-    def __init__(self, result: Result) -> None:
-        self.result = result
-        self._begin = time.monotonic()
-
-    def words(self) -> str:
-        result = self.result
-        text = f"{result.done} of {result.images} images"
-        passed = time.monotonic() - self._begin
-        if result.made >= 2 and passed > 0:
-            rate = result.made / passed
-            left = (result.images - result.done) / rate
-            text += f", {rate:.1f}/s, {_time(left)} left"
-        return text
-
-
-def _time(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-class _Bar:
-    """One line that is painted over."""
-
-    def __init__(self, result: Result) -> None:
-        self._pace = _Pace(result)
-        self._at = 0.0
-
-    def show(self) -> None:
-        if time.monotonic() - self._at < BAR_SECONDS:
-            return
-        self._at = time.monotonic()
-        width = shutil.get_terminal_size().columns - 1
-        words, result = self._pace.words(), self._pace.result
-        room = min(width - len(words) - 3, 40)
-        bar = ""
-        if room >= 10:
-            full = round(room * result.done / result.images)
-            bar = f" [{'#' * full}{'.' * (room - full)}]"
-        sys.stderr.write(f"\r\x1b[K{(words + bar)[:width]}")
-        sys.stderr.flush()
-
-    def end(self) -> None:
-        sys.stderr.write("\r\x1b[K")
-        sys.stderr.flush()
-
-
-class _Lines:
-    """A line at every tenth of the images, or ten seconds."""
-
-    def __init__(self, result: Result) -> None:
-        self._pace = _Pace(result)
-        self._tenth = 0
-        self._at = time.monotonic()
-
-    def show(self) -> None:
-        result, now = self._pace.result, time.monotonic()
-        tenth = 10 * result.done // result.images
-        if tenth > self._tenth or now - self._at >= LINE_SECONDS:
-            self._tenth, self._at = tenth, now
-            _say(self._pace.words())
-
-    def end(self) -> None:
-        """Lines stay."""

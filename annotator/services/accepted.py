@@ -6,7 +6,6 @@ where there is no journal.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -68,13 +67,7 @@ def read_accepted(project: Path, project_dir: Path | None = None) -> Accepted:
 
 def _from_journal(path: Path) -> Iterator[tuple[str, Annotation]]:
     try:
-        with closing(_connect(path)) as db:
-            version = db.execute("PRAGMA user_version").fetchone()[0]
-            if version != journal.VERSION:
-                raise UserError(
-                    f"“{path}” was made by another version of this program.",
-                    "Open the project in the window of this version once.",
-                )
+        with closing(journal.connect_beside(path)) as db:
             # One statement sees one state, whatever the window writes meanwhile.
             for key, value in db.execute(
                 "SELECT i.key, a.value FROM annotations a JOIN images i ON i.id = a.image"
@@ -85,13 +78,6 @@ def _from_journal(path: Path) -> Iterator[tuple[str, Annotation]]:
         raise explain_failure(error, path) from error
     except (sqlite3.DatabaseError, ValueError, KeyError, TypeError) as error:
         raise journal.damaged(path, str(error)) from error
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    if os.access(path.parent, os.W_OK):
-        return journal.connect(path, read_only=True)
-    # Where nobody can write, SQLite cannot make the files it shares with writers: there are none.
-    return sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)
 
 
 def _from_coco(path: Path, folder: Path) -> Iterator[tuple[str, Annotation]]:

@@ -255,13 +255,20 @@ class Document(QObject):
         self._last_annotation += 1
         return self._last_annotation
 
-    def edit(self, key: str, annotations: Annotations, text: str) -> int:
+    def edit(
+        self,
+        key: str,
+        annotations: Annotations,
+        text: str,
+        note: tuple[str, Any] | None = None,
+    ) -> int:
         """Give an image other annotations, as one step of its history.
 
         Args:
             key: the image.
             annotations: its new state; new objects have ids from `new_id`.
             text: what the user did, for the undo menu.
+            note: name and value for `set_note`; becomes durable with the edit or not at all.
 
         Returns:
             The number `edit_saved` confirms; 0 if nothing changed.
@@ -273,6 +280,8 @@ class Document(QObject):
         annotations = tuple(annotations)
         change = difference(opened.annotations, annotations)
         if not change:
+            if note is not None:
+                self.set_note(*note)
             return 0
         self._check(annotations, change)
         self._learn_size(key, annotations)
@@ -281,9 +290,16 @@ class Document(QObject):
         opened.done.append(journal.Step(step, text, False))
         opened.undone.clear()
         self._opened.hold(image, step, change)
-        self._put(operations.WriteEdit(image, step, text, change, annotations))
+        self._put(operations.WriteEdit(image, step, text, change, annotations, self._noted(note)))
         self._take_change(key, opened, change, annotations)
         return step
+
+    def _noted(self, note: tuple[str, Any] | None) -> operations.WriteNote | None:
+        if note is None:
+            return None
+        name, value = note
+        self._notes[name] = value
+        return operations.WriteNote(name, operations.text_of(value))
 
     def _check(self, annotations: Annotations, change: Change) -> None:
         if len({a.id for a in annotations}) != len(annotations):

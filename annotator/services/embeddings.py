@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.api import CachedSegmenter, Embedding, ModelError, Segmenter
+from models.api import CachedSegmenter, Embedding, Segmenter
+from models.encoding import check
 
 if TYPE_CHECKING:
     from models.embedding_cache import DiskCache, MemoryCache
@@ -162,19 +163,3 @@ class Embeddings:
 def _name(file: ImageFile, segmenter: Segmenter, part: str) -> _Name:
     spec = segmenter.spec
     return file, spec.id, spec.version, str(getattr(segmenter, "fingerprint", "")), part
-
-
-def check(embedding: Embedding, segmenter: Segmenter) -> None:
-    """Refuse an embedding with values that are not numbers.
-
-    Raises:
-        ModelError: it has some.
-    """
-    import numpy as np
-
-    for array in embedding.arrays.values():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise ModelError(
-                f"“{segmenter.spec.title}” made values that are not numbers of this image. "
-                "Its weights may be damaged: check them, or choose another model."
-            )

@@ -93,6 +93,28 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     return db
 
 
+def connect_beside(path: Path) -> sqlite3.Connection:
+    """A reading connection without the project's lock, while a window may have it open.
+
+    Raises:
+        sqlite3.Error: the file cannot be opened.
+        UserError: another version of the program made it.
+    """
+    if os.access(path.parent, os.W_OK):
+        db = connect(path, read_only=True)
+    else:
+        # Where nobody can write, SQLite cannot make the files it shares with writers: there are
+        # none.
+        db = sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)
+    if db.execute("PRAGMA user_version").fetchone()[0] != VERSION:
+        db.close()
+        raise UserError(
+            f"“{path}” was made by another version of this program.",
+            "Open the project in the window of this version once.",
+        )
+    return db
+
+
 def open_journal(path: Path) -> tuple[sqlite3.Connection, bool]:
     """The writing connection, and whether the journal is new.
 

@@ -128,6 +128,7 @@ class WriteEdit:
         text: what the user did.
         change: the difference.
         state: all annotations of the image afterwards.
+        note: written in the same transaction.
     """
 
     image: int
@@ -135,6 +136,7 @@ class WriteEdit:
     text: str
     change: Change
     state: Annotations
+    note: WriteNote | None = None
     time: float = field(default_factory=time.time)
     is_work: ClassVar[bool] = True
     is_exported: ClassVar[bool] = True
@@ -153,6 +155,8 @@ class WriteEdit:
         newest = max((a.id for _, a in self.change.after), default=0)
         raise_counter(db, "annotation", newest)
         raise_counter(db, "step", self.step)
+        if self.note is not None:
+            self.note.apply(db)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -129,17 +129,31 @@ def lock_project(project_dir: Path) -> QLockFile:
         UserError: another window has the project open.
     """
     path = project_dir / "lock"
+    return lock_file(
+        path,
+        "This project is already open in another window{}.",
+        f"Close it there. If it is not open anywhere, delete “{path}”.",
+    )
+
+
+def lock_file(path: Path, message: str, remedy: str) -> QLockFile:
+    """Make a lock that holds until it is released or its process has gone.
+
+    Args:
+        path: the file.
+        message: for people where somebody else has it; “{}” stands for who.
+        remedy: likewise.
+
+    Raises:
+        UserError: somebody else has it, or it cannot be written.
+    """
     lock = QLockFile(str(path))
     lock.setStaleLockTime(0)
     if lock.tryLock(100):
         return lock
     if lock.error() != QLockFile.LockError.LockFailedError:
         raise UserError(f"“{path}” cannot be written.", "Check the folder's permissions.")
-    who = _holder(lock)
-    raise UserError(
-        f"This project is already open in another window{who}.",
-        f"Close it there. If it is not open anywhere, delete “{path}”.",
-    )
+    raise UserError(message.replace("{}", _holder(lock)), remedy)
 
 
 def _holder(lock: QLockFile) -> str:

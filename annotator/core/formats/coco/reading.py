@@ -182,14 +182,14 @@ class _Reading:
             self.image_of.setdefault(reference, number)
 
     def _image(self, number: int, key: str, value: dict[str, Any]) -> ImageRecord:
-        width, height = _whole(value.get("width")) or 0, _whole(value.get("height")) or 0
+        width, height = whole(value.get("width")) or 0, whole(value.get("height")) or 0
         if width <= 0 or height <= 0 or width * height > MAX_PIXELS:
             if "width" in value and (width, height) != (0, 0):
                 self._note("images have an impossible size", key)
             width, height = self.measure(key)
         ours = value.get(OURS)
         ours = ours if isinstance(ours, dict) else {}
-        orientation = _whole(ours.get("orientation")) or 1
+        orientation = whole(ours.get("orientation")) or 1
         return ImageRecord(
             key, number, width, height,
             orientation if orientation in range(1, 9) else 1,
@@ -271,7 +271,7 @@ class _Reading:
                 return origin_to_json(origin_from_json(own))
             except (ValueError, TypeError, KeyError, AttributeError):
                 pass
-        score = _number(value.get("score"))
+        score = finite(value.get("score"))
         origin: dict[str, Any] = {"source": Source.IMPORT.value}
         return origin if score is None else origin | {"score": score}
 
@@ -369,13 +369,14 @@ class _Ids:
 def _reference(value: Any, name: str = "id") -> int | str | None:
     """The id of an entry: a whole number where it means one, else text, None for neither."""
     raw = value.get(name) if isinstance(value, dict) else None
-    number = _whole(raw)
+    number = whole(raw)
     if number is not None:
         return number
     return raw if isinstance(raw, str) and raw else None
 
 
-def _whole(value: Any) -> int | None:
+def whole(value: Any) -> int | None:
+    """A whole number, also one written as text or as 3.0; None for anything else."""
     if isinstance(value, bool):
         return None
     if isinstance(value, str):
@@ -386,7 +387,8 @@ def _whole(value: Any) -> int | None:
     return value if isinstance(value, int) and abs(value) < 2**63 else None
 
 
-def _number(value: Any) -> float | None:
+def finite(value: Any) -> float | None:
+    """A number that is neither NaN nor infinite; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return float(value) if math.isfinite(value) else None
@@ -424,7 +426,7 @@ def _rgb(value: Any) -> str | None:
     """Panoptic files have [r, g, b], 0 to 255."""
     if not isinstance(value, list) or len(value) != 3:
         return None
-    parts = [part for part in map(_whole, value) if part is not None and 0 <= part <= 255]
+    parts = [part for part in map(whole, value) if part is not None and 0 <= part <= 255]
     return "#{:02X}{:02X}{:02X}".format(*parts) if len(parts) == 3 else None
 
 
@@ -440,7 +442,7 @@ def _box(value: Any) -> list[float]:
     """[x, y, w, h] to [x0, y0, x1, y1]."""
     if value is None:
         raise Unusable("they have neither segmentation nor box")
-    numbers = [_number(v) for v in value] if isinstance(value, (list, tuple)) else []
+    numbers = [finite(v) for v in value] if isinstance(value, (list, tuple)) else []
     known = [v for v in numbers if v is not None and abs(v) < 1e9]
     if len(known) != 4 or len(numbers) != 4:
         raise Unusable("their box is not four numbers")
@@ -453,7 +455,7 @@ def _box(value: Any) -> list[float]:
 def _mask(value: dict[str, Any]) -> Mask:
     """A checked mask: pycocotools trusts its input and would write outside of its memory."""
     size, counts = value.get("size"), value.get("counts")
-    sides = [_whole(v) for v in size] if isinstance(size, (list, tuple)) else []
+    sides = [whole(v) for v in size] if isinstance(size, (list, tuple)) else []
     if len(sides) != 2 or not all(sides):
         raise Unusable("their mask has no size")
     height, width = (side or 0 for side in sides)

@@ -1,0 +1,186 @@
+"""Detection results as COCO's evaluation takes them, and boxes of whole COCO files.
+
+Results are a list of `image_id`, `category_id`, `bbox` (x, y, width, height) and `score`. Numbers
+mean what the file's own lists say, else those of `Known`; entries may also name image and class
+themselves (`file_name`, `category`), as the results written by this program do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from annotator.core.errors import UserError
+from annotator.core.files import explain, from_json
+from annotator.core.formats.coco.reading import finite, whole
+from annotator.core.formats.detections.values import (
+    NO_BOX,
+    UNLISTED,
+    Collector,
+    Detections,
+    ImageNames,
+    Known,
+    LabelledBox,
+)
+from models.api import Box
+
+_REMEDY = "Name a list of detections as COCO's evaluation takes it, or a COCO file."
+
+
+def read(path: Path, images: ImageNames, known: Known) -> Detections:
+    """Read a results file or a COCO file.
+
+    Args:
+        path: the file.
+        images: of the folder.
+        known: what numbers mean that the file does not explain.
+
+    Raises:
+        UserError: it cannot be read or is neither.
+    """
+    data = _bytes(path)
+    content = _parsed(path, data)
+    if isinstance(content, dict):
+        entries = content.get("annotations")
+        own = lists(content)
+        known = Known(own.images or known.images, own.categories or known.categories)
+        sizes = _sizes(content)
+    else:
+        entries, sizes = content, {}
+    if not isinstance(entries, list):
+        raise UserError(f"“{path}” holds no list of detections.", _REMEDY)
+    reading = _Reading(Collector(images), known, sizes)
+    reading.collector.labels.update(dict.fromkeys(known.categories.values()))
+    for number, entry in enumerate(entries):
+        reading.take(entry, number)
+    return replace(reading.collector.done(sha256(data).hexdigest()), known=known)
+
+
+def read_lists(path: Path) -> Known:
+    """The images and categories of a COCO file.
+
+    Raises:
+        UserError: it cannot be read or has no categories.
+    """
+    found = lists(_parsed(path, _bytes(path)))
+    if not found.categories:
+        raise UserError(f"“{path}” lists no categories.", "Name a COCO file with categories.")
+    return found
+
+
+def lists(content: Any) -> Known:
+    """What the lists of a COCO file say, as far as they can be used."""
+    images = {_id(value, "id"): value.get("file_name") for value in _dicts(content, "images")}
+    names = {_id(value, "id"): value.get("name") for value in _dicts(content, "categories")}
+    return Known(*(
+        {i: name for i, name in found.items() if i is not None and isinstance(name, str) and name}
+        for found in (images, names)
+    ))  # fmt: skip
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise explain(error, path, "read") from error
+
+
+def _parsed(path: Path, data: bytes) -> Any:
+    try:
+        return from_json(data)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"“{path}” is not readable JSON ({error}).", _REMEDY) from error
+
+
+def _dicts(content: Any, name: str) -> list[dict[str, Any]]:
+    values = content.get(name) if isinstance(content, dict) else None
+    return [value for value in values or () if isinstance(value, dict)]
+
+
+def _sizes(content: Any) -> dict[int | str, tuple[int, int]]:
+    found = {}
+    for value in _dicts(content, "images"):
+        number, size = _id(value, "id"), (whole(value.get("width")), whole(value.get("height")))
+        if number is not None and size[0] and size[1]:
+            found[number] = (size[0], size[1])
+    return found
+
+
+def _id(value: Mapping[str, Any], name: str) -> int | str | None:
+    raw = value.get(name)
+    number = whole(raw)
+    if number is not None:
+        return number
+    return raw if isinstance(raw, str) and raw else None
+
+
+@dataclass(slots=True)
+class _Reading:
+    collector: Collector
+    known: Known
+    sizes: Mapping[int | str, tuple[int, int]]
+
+    def take(self, entry: Any, number: int) -> None:
+        """One detection."""
+        where = f"entry {number + 1}"
+        if not isinstance(entry, dict):
+            self.collector.trouble(NO_BOX, where)
+            return
+        key = self._key(entry, where)
+        if key is None:
+            return
+        box = _box(entry.get("bbox"))
+        if box is None:
+            self.collector.trouble(NO_BOX, where)
+            return
+        label = self._label(entry)
+        self.collector.add(key, LabelledBox(box, label, _score(entry.get("score"))), where)
+
+    def _key(self, entry: dict[str, Any], where: str) -> str | None:
+        name, number = entry.get("file_name"), _id(entry, "image_id")
+        if not isinstance(name, str) or not name:
+            listed = self.known.images.get(number) if number is not None else None
+            name = listed if listed is not None else number
+        if isinstance(name, str):
+            # Some tools write the file's name, without its extension, where its number belongs.
+            found = self.collector.images.named(name) or self.collector.images.beside(name)
+            key = self.collector.image(found, name)
+        else:
+            key = self.collector.image([], f"{where}, image {number}")
+        if key is not None and number is not None and number in self.sizes:
+            self.collector.sizes[key] = self.sizes[number]
+        return key
+
+    def _label(self, entry: dict[str, Any]) -> str:
+        name, number = entry.get("category"), _id(entry, "category_id")
+        if isinstance(name, str) and name.strip():
+            return name
+        if number is None:
+            return ""
+        known = self.known.categories.get(number)
+        if known is not None:
+            return known
+        label = number if isinstance(number, str) else f"class {number}"
+        if label not in self.collector.labels:
+            self.collector.trouble(UNLISTED, label)
+        return label
+
+
+def _box(value: Any) -> Box | None:
+    numbers = [finite(v) for v in value] if isinstance(value, (list, tuple)) else []
+    if len(numbers) != 4 or None in numbers:
+        return None
+    x, y, width, height = (number or 0.0 for number in numbers)
+    return Box(x, y, x + width, y + height) if width >= 0 and height >= 0 else None
+
+
+def _score(value: Any) -> float | None:
+    """A number, NaN for something else: that is told; None where nothing is said."""
+    if value is None:
+        return None
+    number = finite(value)
+    return math.nan if number is None else number
