@@ -406,6 +406,19 @@ def _proposals() -> Iterable[Command]:
     )  # fmt: skip
 
 
+def _propagation() -> Iterable[Command]:
+    yield Command(
+        "propagate.next", "Propagate to the Next Image", ("W",), "propagate", "Proposals", True,
+        "objects", hint="Find the selected objects, or all accepted ones, in the next image",
+    )  # fmt: skip
+    yield Command(
+        "propagate.ahead", "Propagate until Unsure, at Most 10 Images", ("Shift+W",), "",
+        "Proposals", enabled="objects",
+        hint="Follow the selected objects, or all accepted ones, image after image; it stops and "
+        "asks where one is not sure",
+    )  # fmt: skip
+
+
 def _names() -> Iterable[Command]:
     yield Command(
         "class.search", "Find Class…", ("L", "/"), "search", "Names",
@@ -479,7 +492,7 @@ def _help() -> Iterable[Command]:
 
 COMMANDS: tuple[Command, ...] = (
     *_file(), *_edit(), *_image(), *_view(), *_tools(),
-    *_proposing(), *_proposals(), *_names(), *_finding(), *_help(),
+    *_proposing(), *_proposals(), *_propagation(), *_names(), *_finding(), *_help(),
 )  # fmt: skip
 """Everything the user can do, in menu order."""
 

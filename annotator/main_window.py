@@ -110,6 +110,7 @@ class MainWindow(QMainWindow):
         from annotator.ui.canvas import Canvas
         from annotator.ui.finding import Finding
         from annotator.ui.message_bar import MessageBar
+        from annotator.ui.propagating import Propagating
         from annotator.ui.proposing import ProposingField
         from annotator.ui.status_bar import StatusBar
         from annotator.ui.welcome import WelcomePage
@@ -125,6 +126,8 @@ class MainWindow(QMainWindow):
         self.status.insertPermanentWidget(0, self.adapting.field)
         self.finding = Finding(self.workspace, self.settings, self.canvas, self)
         self.status.insertPermanentWidget(0, self.finding.field)
+        self.propagating = Propagating(self.workspace, self.finding.looks, self.messages, self)
+        self.status.insertPermanentWidget(0, self.propagating.field)
         work = QWidget()
         column = QVBoxLayout(work)
         column.setContentsMargins(0, 0, 0, 0)
@@ -271,7 +274,8 @@ class MainWindow(QMainWindow):
             "help.about": self._show_about,
         }
         handlers |= self._make_series() | proposal_commands.handlers(workspace)
-        return handlers | self.finding.handlers()
+        handlers |= self.finding.handlers() | self.propagating.handlers()
+        return handlers | {"image.stop_proposing": self._stop_searching}
 
     def _make_series(self) -> dict[str, Callable[[], object]]:
         """The commands that come in numbers or kinds."""
@@ -323,6 +327,7 @@ class MainWindow(QMainWindow):
             workspace.proposals.finished,
             workspace.everything.running_changed,
             self.finding.search.running_changed,
+            self.propagating.propagation.running_changed,
             self.canvas.shape_changed,
         ):
             signal.connect(self._refresh)
@@ -496,6 +501,10 @@ class MainWindow(QMainWindow):
     def _undo(self) -> None:
         if not self.canvas.undo():
             self.workspace.undo()
+
+    def _stop_searching(self) -> None:
+        self.finding.stop()
+        self.propagating.stop()
 
     def _hold(self, command_id: str, held: bool) -> None:
         if command_id == "view.hide_masks":
@@ -684,7 +693,11 @@ class MainWindow(QMainWindow):
                 "selection": bool(workspace.selection) and not prompt,
                 "objects": bool(workspace.annotations),
                 "proposing": idle
-                and (workspace.everything.key is not None or self.finding.running),
+                and (
+                    workspace.everything.key is not None
+                    or self.finding.running
+                    or self.propagating.running
+                ),
                 "clipboard": workspace.can_paste,
                 "undo": prompt or bool(document and key and document.undo_text(key)),
                 "redo": bool(document and key and document.redo_text(key)),

@@ -20,7 +20,7 @@ from annotator.services.propagation import Progress, Propagation, Report
 from annotator.services.settings import SettingsStore
 from annotator.services.workspace import Workspace
 from models.api import Box, Point, Prompt
-from tests.models.moving import HEIGHT, WIDTH, Disk, disk_mask, scene, write
+from tests.models.moving import Disk, disk_mask, scene, write
 from tests.models.toy_segmenter import ToyModel, register
 from tests.services.test_everything import PATIENCE, is_shown
 
@@ -371,6 +371,6 @@ def test_embeddings_are_made_by_the_thread_that_gives_way(desk: Desk, toy: ToyMo
     desk.until(lambda: bool(toy.calls))
     desk.workspace.assistant.look_ahead(())
     desk.run(KEYS[0])
-    first, *later = toy.threads
+    later = toy.threads[1:]
     assert set(later) <= {"models ahead"}
     assert len(toy.calls) >= FRAMES

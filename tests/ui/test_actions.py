@@ -161,9 +161,9 @@ def test_tooltips_show_the_first_key_and_the_hint(window):
 
 
 def test_changed_bindings_act_at_once(window, qtbot):
-    table.apply_bindings(window.commands, bindings("standard", {"tool.box": ("W",)}))
+    table.apply_bindings(window.commands, bindings("standard", {"tool.box": ("Y",)}))
     qtbot.keyClick(window.canvas, Qt.Key.Key_R)
-    qtbot.keyClick(window.canvas, Qt.Key.Key_W)
+    qtbot.keyClick(window.canvas, Qt.Key.Key_Y)
     assert window.ran == ["tool.box"]
 
 
