@@ -169,19 +169,23 @@ def frame(pixels: NDArray[np.uint8], like: Frame | None = None) -> Frame:
 
 def between(before: Frame, after: Frame) -> Motion:
     """The motion from one image to the next; both on one grid (see `frame`)."""
-    first, second = (cv2.cvtColor(one.pixels, cv2.COLOR_RGB2GRAY) for one in (before, after))
+    first, second = _grey(before), _grey(after)
     forward, backward = _flow(first, second), _flow(second, first)
     return Motion(
         before, after, forward, backward, _returns(forward, backward), _returns(backward, forward)
     )
 
 
+def _grey(frame: Frame) -> NDArray[np.uint8]:
+    return np.asarray(cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
 def _flow(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Flow:
-    height, width = first.shape
-    if min(height, width) < 16:  # DIS compares patches of 8 pixels
-        return np.zeros((height, width, 2), np.float32)
-    dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    return np.asarray(dis.calc(first, second, None), np.float32)
+    flow = np.zeros((*first.shape, 2), np.float32)
+    if min(first.shape) < 16:  # DIS compares patches of 8 pixels
+        return flow
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    return np.asarray(dis.calc(first, second, flow), np.float32)
 
 
 def _ends(flow: Flow) -> Flow:
@@ -191,9 +195,18 @@ def _ends(flow: Flow) -> Flow:
     return np.asarray(np.dstack((columns, rows)) + flow, np.float32)
 
 
+def _sampled(
+    values: NDArray[np.float32], where: Flow, border: int = cv2.BORDER_CONSTANT
+) -> NDArray[np.float32]:
+    """`values` (h, w) or (h, w, n) at the places (h, w, 2), x and y; outside by default 0."""
+    across, down = cv2.split(where)
+    found = cv2.remap(values, across, down, cv2.INTER_LINEAR, borderMode=border)
+    return np.asarray(found, np.float32)
+
+
 def _returns(there: Flow, back: Flow) -> Mask:
     ends = _ends(there)
-    homeward = cv2.remap(back, ends, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    homeward = _sampled(back, ends, cv2.BORDER_REPLICATE)
     error = np.linalg.norm(there + homeward, axis=2)
     return np.asarray(error <= SLACK[0] + SLACK[1] * np.linalg.norm(there, axis=2))
 
@@ -202,12 +215,13 @@ def moved(mask: Mask, motion: Motion) -> Moved:
     """Where the flow takes a mask (H, W) of the earlier image."""
     after = motion.after
     height, width = after.pixels.shape[:2]
-    soft = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+    shrunk = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+    soft = np.asarray(shrunk, np.float32)
     inside = soft > min(0.5, float(soft.max()) / 2)
     if not inside.any():
         return Moved(np.zeros((after.height, after.width), np.bool_), 0.0, False)
     came = _came(motion, inside)
-    clean = _cleaned(cv2.remap(soft, came, None, cv2.INTER_LINEAR), _elsewhere(motion, came))
+    clean = _cleaned(_sampled(soft, came), _elsewhere(motion, came))
     found = clean > 0.5
     share = float(found.sum()) / int(inside.sum())
     left = _inside_share(motion, came, inside) < GONE or (share < GONE and _at_edge(inside))
@@ -245,7 +259,7 @@ def _came(motion: Motion, inside: Mask) -> Flow:
     came = np.dstack((xs, ys)) @ home[:, :2].T + home[:, 2]
     straight = came.copy()
     for _ in range(4):
-        part = cv2.remap(spread, came, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        part = _sampled(spread, came, cv2.BORDER_REPLICATE)
         came = np.asarray(straight - part @ home[:, :2].T, np.float32)
     return came
 
@@ -253,9 +267,9 @@ def _came(motion: Motion, inside: Mask) -> Flow:
 def _similarity(starts: Flow, ends: Flow) -> NDArray[np.float64]:
     """(2, 3) the shift, turn and growth most of some points (n, 2) agree on."""
     step = max(len(starts) // POINTS, 1)
-    some = (np.ascontiguousarray(points[::step]) for points in (starts, ends))
     if len(starts) >= 2:
-        turn, _ = cv2.estimateAffinePartial2D(*some, ransacReprojThreshold=2.0)
+        some, others = np.ascontiguousarray(starts[::step]), np.ascontiguousarray(ends[::step])
+        turn, _ = cv2.estimateAffinePartial2D(some, others, ransacReprojThreshold=2.0)
         if turn is not None and 0.5 < np.hypot(turn[0, 0], turn[1, 0]) < 2:
             return np.asarray(turn, np.float64)
     shift = np.median(ends - starts, axis=0)
@@ -274,7 +288,7 @@ def _elsewhere(motion: Motion, came: Flow) -> Mask:
 
 def _inside_share(motion: Motion, came: Flow, inside: Mask) -> float:
     """The share of a mask that is still inside the image after the motion."""
-    kept = cv2.remap(inside.astype(np.float32), came, None, cv2.INTER_LINEAR)
+    kept = _sampled(inside.astype(np.float32), came)
     return float(kept.sum()) / int(inside.sum())
 
 
@@ -298,11 +312,8 @@ def _confidence(motion: Motion, inside: Mask, found: Mask, came: Flow) -> float:
     """How much of the object came back to its place, there and back, and looks as before."""
     back = float(motion.returned[inside].mean())
     there = float(motion.arrived[found].mean())
-    warped = cv2.remap(
-        motion.before.pixels, came, None, cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )  # fmt: skip
-    difference = cv2.absdiff(warped, motion.after.pixels)[found].astype(np.float32)
+    warped = _sampled(motion.before.pixels.astype(np.float32), came, cv2.BORDER_REPLICATE)
+    difference = np.abs(warped - motion.after.pixels)[found]
     return min(back, there) * float(np.exp(-difference.mean() / CONTRAST))
 
 

@@ -44,7 +44,7 @@ def next_keys(keys: Sequence[str], key: str, count: int) -> list[str]:
     """The images after one in its own folder: images of another folder are another sequence."""
     if key not in keys:
         return []
-    folder, found = PurePosixPath(key).parent, []
+    folder, found = PurePosixPath(key).parent, list[str]()
     for other in keys[keys.index(key) + 1 :]:
         if len(found) == count:
             break
