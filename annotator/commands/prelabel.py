@@ -64,6 +64,7 @@ def run(arguments: list[str]) -> int:
     return _finish(result, given.json, code)
 
 
+STOPPING = "Stopping after this image; Ctrl+C again stops at once."
 INTERRUPTED = "Stopped. What was done is kept; the same command with --resume goes on."
 
 
@@ -241,7 +242,7 @@ def _prelabel(given: argparse.Namespace, spec: SegmenterSpec, result: Result) ->
         raise ModelError(missing)
     began = time.monotonic()
     keys = image_keys(given.folder)
-    with ExitStack() as at_end, stoppable() as asked:
+    with ExitStack() as at_end, stoppable(_tell_stopping) as asked:
         target = _target(given, keys)
         at_end.enter_context(closing(target))
         try:
@@ -259,6 +260,11 @@ def _prelabel(given: argparse.Namespace, spec: SegmenterSpec, result: Result) ->
             result.proposals, result.known, result.named = tally.new, tally.known, tally.named
             result.classes, result.skipped = tally.classes, dict(tally.skipped)
     return 1 if result.stopped or result.failed else 0
+
+
+def _tell_stopping() -> None:
+    # Not through sys.stderr, which may be in the middle of writing.
+    os.write(2, f"\n{STOPPING}\n".encode())
 
 
 def _target(given: argparse.Namespace, keys: Sequence[str]) -> Target:

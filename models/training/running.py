@@ -116,10 +116,13 @@ def say(text: str) -> None:
 
 
 @contextlib.contextmanager
-def stoppable() -> Iterator[Callable[[], bool]]:
+def stoppable(told: Callable[[], None] = lambda: None) -> Iterator[Callable[[], bool]]:
     """Ctrl+C and a polite kill end the run after its step instead of in the middle of it.
 
     A second Ctrl+C ends it at once.
+
+    Args:
+        told: called at the first one, in the middle of anything: it may not use what is open.
     """
     asked = threading.Event()
 
@@ -127,6 +130,7 @@ def stoppable() -> Iterator[Callable[[], bool]]:
         if asked.is_set() and number == signal.SIGINT:
             raise KeyboardInterrupt
         asked.set()
+        told()
 
     if threading.current_thread() is not threading.main_thread():
         yield asked.is_set

@@ -10,9 +10,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from annotator.core.errors import UserError
@@ -60,13 +58,20 @@ def outcomes(
     waiting: deque[Future[Outcome]] = deque()
     # One image in each stage, and those that wait in front of the second and the third.
     ahead = readers + 2 + 2 * WAITING
-    with stages.at_end:
+    wait = True
+    try:
         for key in keys:
             waiting.append(stages.start(key))
             if len(waiting) >= ahead:
                 yield _ended(waiting.popleft())
         while waiting:
             yield _ended(waiting.popleft())
+    except KeyboardInterrupt:
+        # Somebody is impatient: the process ends without these threads.
+        wait = False
+        raise
+    finally:
+        stages.end(wait)
 
 
 class _KeyedError(Exception):
@@ -93,13 +98,16 @@ class _Stages:
         self._read = read
         self._segmenter = segmenter
         self._source = source
-        self.at_end = ExitStack()
-        self._readers, self._encoder, self._asker = (
+        self._pools = tuple(
             ThreadPoolExecutor(count, name)
             for count, name in ((readers, "reader"), (1, "encoder"), (1, "asker"))
         )
-        for pool in (self._readers, self._encoder, self._asker):
-            self.at_end.callback(partial(pool.shutdown, cancel_futures=True))
+        self._readers, self._encoder, self._asker = self._pools
+
+    def end(self, wait: bool) -> None:
+        """Drop what has not begun, and wait for what has, or not."""
+        for pool in self._pools:
+            pool.shutdown(wait, cancel_futures=True)
 
     def start(self, key: str) -> Future[Outcome]:
         """Send an image on its way."""
