@@ -58,6 +58,8 @@ CALIBRATION = (0.0, 0.3, 0.85), (0.2, 0.7, 1.0)
 """`Moved.confidence` and the overlap with the truth it stood for, on machine-made sequences."""
 DOUBT = 0.5
 """Power of the agreement with the segmenter, relative to the usual one, in the confidence."""
+HELPLESS = 0.2
+"""A segmenter that gave back less of the known mask has nothing to say about the object."""
 MARGIN = 0.1
 """How much better the segmenter's mask must be expected to be than the moved one, to be taken."""
 LEAST = 0.6
@@ -401,7 +403,7 @@ def follow(
         nothing = np.zeros_like(there.mask)
         return Followed(nothing, 0.0, 0.0, Prompt(), None, there.left or leaving)
     prompt = prompt_for(there.mask)
-    if trusted is None:
+    if trusted is None or trusted < HELPLESS:
         return Followed(there.mask, expected, expected, prompt, None, False)
     refined, agreed = answer(segmenter, embedding, prompt, there.mask)
     usual = min(agreed / max(trusted * expected, 1e-6), 1.0)

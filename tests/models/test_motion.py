@@ -181,7 +181,8 @@ def test_a_model_that_failed_on_the_known_mask_is_not_taken() -> None:
     assert trusted < 0.1
     found = motion.follow(oracle, oracle.encode(image), mask, moves((GLIDING,)), 1.0, trusted)
     assert not found.refined
-    assert found.sure, "its answer says nothing about this object"
+    assert found.agreement is None, "its answer says nothing about this object"
+    assert found.sure
     assert motion.overlap(found.mask, truth) > 0.93
 
 
@@ -196,3 +197,19 @@ def test_a_model_that_was_right_and_disagrees_lowers_the_confidence() -> None:
     assert alone.agreement is None
     assert found.agreement == 0.0
     assert not found.sure
+
+
+def test_a_model_that_finds_nothing_is_no_error() -> None:
+    class Silent(Oracle):
+        def decode(self, embedding, prompt):
+            return ()
+
+    image, mask = scene((GLIDING,), 1), disk_mask(GLIDING, 0)
+    silent = Silent(mask)
+    assert motion.trust(silent, silent.encode(image), mask) == 0.0
+    found = motion.follow(silent, silent.encode(image), mask, moves((GLIDING,)), 1.0, 0.0)
+    assert found.sure
+    # One that did give it back before makes a person look.
+    found = motion.follow(silent, silent.encode(image), mask, moves((GLIDING,)), 1.0, 0.9)
+    assert not found.sure
+    assert motion.overlap(found.mask, disk_mask(GLIDING, 1)) > 0.9
