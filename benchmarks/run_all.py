@@ -23,6 +23,7 @@ RUNS: tuple[tuple[str, ...], ...] = (
     ("image_change.py",),
     ("canvas.py",),
     ("embedding_cache.py",),
+    ("prelabel.py",),
     ("vocabulary.py",),
     ("finding.py",),
     ("ovsam.py",),

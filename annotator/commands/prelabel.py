@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from annotator.commands.images import image_keys
 from annotator.commands.progress import progress, say
 from annotator.core.errors import UserError
+from annotator.core.formats.detections import FORMATS
+from annotator.core.prelabel.joining import SCOPES, in_scope
 from annotator.core.troubles import Troubles
 from models.api import ModelError, Segmenter, SegmenterSpec
 from models.registry import DEFAULT_SEGMENTER, segmenter_spec
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
     from annotator.services.prelabelling import Target
     from annotator.services.settings import Settings
 
-SCOPES = ("all", "untouched", "empty")
-FORMATS = ("auto", "coco", "yolo", "voc")
 MOST_SAID = 20
 """Failed images that are named on the way; the summary has all of them."""
 
@@ -92,8 +92,8 @@ def _parser() -> argparse.ArgumentParser:
         "--names",
         type=Path,
         metavar="FILE",
-        help="what numbers in the boxes mean: a COCO file with images and categories; for YOLO a "
-        "text with one name a line",
+        help="what numbers in the boxes mean: a COCO file with images and categories (without it: "
+        "those of the project); for YOLO a text with one name a line",
     )
     add(
         "--classes",
@@ -332,7 +332,6 @@ def _todo(
 ) -> list[str]:
     """The images that are left, in their order."""
     from annotator.core.formats.detections.values import Known
-    from annotator.core.prelabel.joining import in_scope
     from annotator.core.prelabel.run import Run
 
     current = Run.of(segmenter, source, classes=given.classes)

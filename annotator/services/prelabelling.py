@@ -333,8 +333,8 @@ class FileTarget:
     def begin(self, run: Run, detections: Known, labels: Sequence[str], *, resume: bool) -> int:
         """See `Target`."""
         self._images = detections.images
-        header = self._run.header() if resume else None
-        if header is not None:
+        header = self._run.header()
+        if resume and header is not None:
             run.check(header["settings"])
             self._numbers = header["classes"]
             self._run.resume()

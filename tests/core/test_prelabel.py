@@ -372,6 +372,9 @@ def test_a_line_that_was_cut_off_is_done_again(tmp_path: Path) -> None:
 
 def test_a_file_of_something_else_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "out.json.run"
-    path.write_text('{"mine": true}\n')
-    with pytest.raises(RefusedError, match="something else"):
-        RunFile(path).header()
+    for content in ('{"mine": true}\n', "x"):
+        path.write_text(content)
+        with pytest.raises(RefusedError, match="something else"):
+            RunFile(path).header()
+    path.write_text('{"format":"annot')  # cut off before anything was done
+    assert RunFile(path).header() is None

@@ -23,6 +23,7 @@ from annotator.core.prelabel.run import RefusedError
 
 SUFFIX = ".run"
 _FORMAT = "annotator prelabel 1"
+_START = to_json({"format": _FORMAT})[:-1] + b","
 
 
 def run_path(out: Path) -> Path:
@@ -54,23 +55,22 @@ class RunFile:
         """What a run that can be continued began with; None if there is none.
 
         Raises:
+            RefusedError: the file belongs to somebody else.
             UserError: the file cannot be read.
         """
         try:
             with self._path.open("rb") as file:
-                line = file.readline()
+                start = file.read(len(_START))
+                line = start + file.readline()
         except FileNotFoundError:
             return None
         except OSError as error:
             raise explain(error, self._path, "read") from error
-        value = _value(line)
-        if value is None:
-            return None
-        if value.get("format") != _FORMAT:
+        if not _START.startswith(start):
             raise RefusedError(
                 f"“{self._path}” belongs to something else.", "Choose another place with --out."
             )
-        return value
+        return _value(line)
 
     def begin(self, header: Mapping[str, Any]) -> None:
         """A new run; what an older one gathered goes.

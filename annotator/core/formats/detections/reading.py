@@ -12,8 +12,6 @@ from annotator.core.files import fingerprint
 from annotator.core.formats.detections import coco_results, voc, yolo
 from annotator.core.formats.detections.values import Detections, ImageNames, Known
 
-FORMATS = ("auto", "coco", "yolo", "voc")
-
 
 def format_of(path: Path) -> str:
     """Which format a file or folder seems to have.
@@ -46,7 +44,7 @@ def read_boxes(
     Args:
         path: the file or folder.
         keys: all images.
-        layout: one of `FORMATS`.
+        layout: one of `annotator.core.formats.detections.FORMATS`.
         known: what numbers in COCO results mean where nothing else says it.
         names: what the numbers mean: a COCO file for COCO results, a text for YOLO.
 
