@@ -218,6 +218,15 @@ def test_the_scope_and_the_limit(
             document.undo("inner/4.png")
 
 
+def test_a_scope_without_images_is_told(
+    folder: Path, toy: ToyModel, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(folder) == 0
+    capsys.readouterr()
+    assert call(folder, "--scope", "untouched") == 0
+    assert "0 of 0 images done: 0 proposals" in capsys.readouterr().out
+
+
 # --- Into a file ---
 
 

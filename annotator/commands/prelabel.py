@@ -393,7 +393,7 @@ def _finish(result: Result, as_json: bool, code: int) -> int:
     try:
         if as_json:
             sys.stdout.write(json.dumps(_values(result), indent=2, ensure_ascii=False) + "\n")
-        elif result.images:
+        elif result.images or not result.stopped:
             sys.stdout.write("\n".join(_words(result)) + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
