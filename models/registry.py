@@ -14,7 +14,7 @@ from functools import cache, partial
 import models.segmenters
 from models.api import FIXED_SIZE, ModelError, ResizableSegmenter, Segmenter, SegmenterSpec
 
-DEFAULT_SEGMENTER = "basic"
+DEFAULT_SEGMENTER = "loupe"
 
 
 def segmenters() -> dict[str, SegmenterSpec]:

@@ -154,7 +154,7 @@ class AdaptDialog(QDialog):
 def _problem(origin: str, images: int, objects: int) -> str:
     """Why it cannot be done, as far as that can be said without looking closely."""
     if not can_adapt(origin):
-        return "Loupe’s weights are still being trained; this version does not bring them yet."
+        return "Loupe’s files are missing from this installation: install Annotator again."
     if objects < MIN_OBJECTS or images < MIN_IMAGES:
         return (
             f"At least {MIN_OBJECTS} accepted masks in {MIN_IMAGES} images are needed: some "

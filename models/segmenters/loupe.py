@@ -1,4 +1,4 @@
-"""Loupe: our own trained segmenter, whose graphs lie in `resources` once they are good enough."""
+"""Loupe: our own trained segmenter; its graphs lie in `resources`."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def _missing() -> str | None:
     folder = files("resources") / "models" / "loupe"
     if all((folder / name).is_file() for name in GRAPHS):
         return None
-    return "Its weights are still being trained: this version of Annotator does not bring them yet."
+    return "Its files are missing from this installation: install Annotator again."
 
 
 SPEC = SegmenterSpec(
     id="loupe",
-    title="Loupe",
+    title="Loupe (built in)",
     version="1",
     summary="A small trained network: boxes, clicks and corrections, without any download.",
     licence="Apache-2.0 (see its model card for the data it was trained on)",

@@ -16,7 +16,8 @@ from PySide6.QtWidgets import QLabel, QPushButton, QRadioButton, QToolButton
 from annotator.services import adaptation
 from annotator.ui.adapting import RESULT, AdaptDialog
 from annotator.ui.settings_dialog import SettingsDialog
-from models.adapted import AdaptedStore
+from models.adapted import ORIGINAL, AdaptedStore
+from models.registry import DEFAULT_SEGMENTER
 from tests.e2e import adapting_child
 from tests.e2e.user import Start, User
 from tests.training.adapted_base import BASE, QUICK, offer_base, write_project
@@ -128,7 +129,7 @@ def test_the_new_model_is_offered_and_used(
     start([str(project)], script)
     arguments = json.loads(log.read_text())["arguments"]
     assert arguments[0] == str(project)
-    assert f"--model={BASE}" in arguments
+    assert f"--model={ORIGINAL}" in arguments
     assert {"--name=disks", "--parts=decoder+last", "--json", "--background"} <= set(arguments)
     assert f"--project={project / '.annotator'}" in arguments
 
@@ -282,7 +283,7 @@ def test_an_adapted_model_is_removed_in_the_settings(
         assert BASE not in page.cards
         assert "was removed" in page.message
         assert user.window.settings.settings.model == ""
-        assert user.workspace.assistant.model.id == "basic"
+        assert user.workspace.assistant.model.id == DEFAULT_SEGMENTER
         settings.close()
 
     start([str(project)], script)

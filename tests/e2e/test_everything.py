@@ -12,6 +12,7 @@ from annotator.core.annotation import Annotations
 from annotator.services import everything
 from annotator.ui.proposing import COST, ProposingField
 from annotator.ui.settings_dialog import SettingsDialog
+from models.registry import DEFAULT_SEGMENTER
 from tests.e2e.user import Start, User
 from tests.models.toy_segmenter import ToyModel, register
 
@@ -49,7 +50,7 @@ def test_the_default_model_proposes_while_the_user_goes_on(start: Start, folder:
         assert mine[0].origin.prompt is not None
         found = proposals(user)
         assert found
-        assert {a.origin.model for a in found} == {"basic"}
+        assert {a.origin.model for a in found} == {DEFAULT_SEGMENTER}
         undo = user.window.actions_by_id["edit.undo"].text()
         count = "1 object" if len(found) == 1 else f"{len(found)} objects"
         assert undo.replace("&", "") == f"Undo Propose everything: {count}"

@@ -9,6 +9,7 @@ import pytest
 from PySide6.QtWidgets import QPushButton
 
 from models import exporting
+from models.registry import DEFAULT_SEGMENTER
 from tests.e2e.user import Start, User
 from tests.models import slow_export
 from tests.models.toy_segmenter import ToyModel, register
@@ -39,7 +40,7 @@ def test_the_window_says_that_a_model_is_being_prepared(
         user.waits_for(lambda: messages.messages == ())
         user.clicks(80, 120)
         user.waits_for(lambda: bool(user.workspace.candidates))
-        assert user.workspace.assistant.model.id == "basic"
+        assert user.workspace.assistant.model.id == DEFAULT_SEGMENTER
         assert not any("Preparing" in text for text in user.status())
 
     start([str(folder)], script)

@@ -12,6 +12,7 @@ from annotator.core import raster
 from annotator.core.mask import Mask
 from annotator.ui.status_bar import StatusBar
 from models.crops import CropCandidate
+from models.registry import DEFAULT_SEGMENTER, segmenter_spec
 from tests.e2e.user import Start, User
 from tests.models.toy_segmenter import ToyModel, register
 
@@ -57,7 +58,8 @@ def test_zooming_in_gives_exact_masks_of_small_objects(start: Start, folder: Pat
         user.window.canvas.fit()
         user.waits_for(lambda: shown_model(user) == "Toy · whole image 1:8")
         user.window.settings.update(model="")
-        user.waits_for(lambda: shown_model(user) == "Basic (no weights)")
+        title = segmenter_spec(DEFAULT_SEGMENTER).title
+        user.waits_for(lambda: shown_model(user) == title)
 
     assert start([str(folder)], script) == 0
 
