@@ -30,8 +30,8 @@ COARSE_STRIDE = 4
 """Input pixels per cell of level 0 of the coarse atlas; the fine one has half."""
 ALIGNMENT = 32
 """The sides of the input are multiples of this."""
-BOX_MARGIN = 1.5
-MASK_MARGIN = 1.4
+BOX_MARGIN = 1.3
+MASK_MARGIN = 1.25
 MIN_SIDE = 24.0
 """Input pixels: smaller windows would only magnify the pixels of level 0."""
 MAX_ASPECT = 2.0

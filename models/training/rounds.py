@@ -22,6 +22,11 @@ Floats = NDArray[np.float32]
 POINTS = 4
 """Clicks a question can hold; unused ones have the label 0."""
 BOX_SHARE = 0.45
+BOX_MARGINS = 1.15, 1.45
+"""Sides of windows around boxes, in sides of the box."""
+POINT_MARGIN = 1.5
+"""Of the windows around a click the one is right whose side is nearest to this many times the
+object's."""
 EXACT_BOX_SHARE = 0.5
 TARGET = 2 * geometry.GRID
 
@@ -115,14 +120,14 @@ def _ask(
             box = tight + rng.normal(0, 0.05, 4).clip(-0.12, 0.12) * sides
         rounds.boxes[index] = [*box, 1]
         rounds.windows[index] = geometry.around_boxes(
-            box.astype(np.float32), float(rng.uniform(1.35, 1.65))
+            box.astype(np.float32), float(rng.uniform(*BOX_MARGINS))
         )
         return
     x, y = _click_inside(rng, mask)
     rounds.points[index][0] = x, y, 1
     side = mask.shape[0]
     choices = geometry.around_point(x, y, side, side)
-    wanted = geometry.BOX_MARGIN * float((tight[2:] - tight[:2]).max())
+    wanted = POINT_MARGIN * float((tight[2:] - tight[:2]).max())
     best = int(np.abs(np.log(choices[:, 2] / wanted)).argmin())
     chosen = best if rng.random() < 0.5 else int(rng.integers(len(choices)))
     window = choices[chosen]
