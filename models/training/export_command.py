@@ -11,7 +11,7 @@ from models.training.running import say
 
 
 def run(arguments: list[str]) -> int:
-    """Write `encoder.onnx` and `decoder.onnx` of the averaged weights of a checkpoint.
+    """Write `encoder.onnx` and `decoder.onnx` of a checkpoint.
 
     Returns:
         0.
@@ -28,8 +28,10 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="gets the two graphs")
     text = "also write weights.pt, from which the network can be trained further"
     parser.add_argument("--weights", action="store_true", help=text)
+    text = "the newest weights instead of the averaged ones: better at the end of a run"
+    parser.add_argument("--newest", action="store_true", help=text)
     given = parser.parse_args(arguments)
-    network = load_weights(given.checkpoint)
+    network = load_weights(given.checkpoint, newest=given.newest)
     export(network, given.folder)
     if given.weights:
         save_weights(network, given.folder / WEIGHTS)

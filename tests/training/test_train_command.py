@@ -25,6 +25,7 @@ from models.training.__main__ import main
 from models.training.curves import Curve, rows_of
 from models.training.data import LabelledImage, read
 from models.training.examining import Examiner, as_dataset
+from models.training.export import load_weights
 from models.training.loop import Progress, Trainer
 from models.training.recipe import NARROW
 from models.training.running import LAST, drive, stoppable
@@ -107,6 +108,11 @@ def test_the_command_trains_goes_on_and_exports(
     assert (tmp_path / "graphs" / "encoder.onnx").read_bytes() == (
         out / "model" / "encoder.onnx"
     ).read_bytes()
+    newest = tmp_path / "newest"
+    assert main(["export", str(out / LAST), str(newest), "--weights", "--newest"]) == 0
+    stored = load_weights(newest / "weights.pt").state_dict()
+    for name, value in resumed.network.state_dict().items():
+        torch.testing.assert_close(stored[name], value, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(
