@@ -135,7 +135,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clicks", type=int, default=40)
-    parser.add_argument("--model", choices=("basic", drawn_edgesam.MODEL), default="basic")
+    parser.add_argument("--model", choices=("loupe", "basic", drawn_edgesam.MODEL), default="loupe")
     clicks, model = parser.parse_args().clicks, parser.parse_args().model
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as name:

@@ -70,7 +70,7 @@ def speed(folder: Path, rounds: int) -> None:
     """Points and masks per second, in steps of different size."""
     pixels = images.read_image(sample_folder() / "coffee.jpg")
     print("| model | variant | points/s | masks/s | ratio |\n|---|---|---|---|---|")
-    for model, side in (("basic", 5), (drawn_edgesam.MODEL, 8)):
+    for model, side in (("loupe", 8), ("basic", 5), (drawn_edgesam.MODEL, 8)):
         segmenter = segmenter_spec(model).load()
         embedding = segmenter.encode(pixels)
         answers = segmenter.decode(embedding, click_prompt(embedding))
@@ -79,7 +79,7 @@ def speed(folder: Path, rounds: int) -> None:
         variants: dict[str, Callable[[], object]] = {
             f"at most {most} points in a step": partial(ask, most) for most in batches
         }
-        if model != "basic":
+        if model == drawn_edgesam.MODEL:
             variants["plain export, one by one"] = one_by_one(folder, embedding, side)
         taken = alternate(variants, rounds)
         first = next(iter(taken.values()))
@@ -106,8 +106,8 @@ def clicks(application: QApplication, folder: Path, rounds: int) -> None:
     click.open_image(window, folder)
     print("\n| model | click, idle | while proposing | ratio | p90 ratio | longest step |")
     print("|---|---|---|---|---|---|")
-    for model in ("basic", drawn_edgesam.MODEL):
-        window.settings.update(model="" if model == "basic" else model)
+    for model in ("loupe", "basic", drawn_edgesam.MODEL):
+        window.settings.update(model=model)
         idle, busy, steps = alternating_clicks(window, rounds)
         ratio = statistics.median(busy) / statistics.median(idle)
         p90 = np.percentile(busy, 90) / np.percentile(idle, 90)

@@ -1,6 +1,6 @@
 """What everything mode finds: the share of labelled objects that a proposal overlaps by half.
 
-    python benchmarks/everything_quality.py DATA [--model basic] [--side 16] [--limit 20] [--jobs 2]
+    python benchmarks/everything_quality.py DATA [--model loupe] [--side 16] [--limit 20] [--jobs 2]
 
 Proposals of things that nobody labelled are no mistakes, so the share of proposals that are
 labelled objects is only a lower bound of their worth. Takes 15 s an image and core with the
@@ -74,7 +74,7 @@ def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
-    parser.add_argument("--model", default="basic")
+    parser.add_argument("--model", default="loupe")
     parser.add_argument("--side", type=int, default=16)
     parser.add_argument("--limit", type=int)
     parser.add_argument("--jobs", type=int, default=2)

@@ -1,6 +1,6 @@
 """Region similarity J of objects that are followed through machine-made sequences.
 
-    python benchmarks/propagation.py DATA [--model basic] [--sequences 20] [--frames 10]
+    python benchmarks/propagation.py DATA [--model loupe] [--sequences 20] [--frames 10]
 
 Real objects of labelled photographs glide, turn and grow over another photograph that drifts as if
 the camera moved; in every second sequence another real object passes in front of them. So the mask
@@ -185,7 +185,7 @@ def main() -> None:
     """Measure and print tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
-    parser.add_argument("--model", default="basic")
+    parser.add_argument("--model", default="loupe")
     parser.add_argument("--sequences", type=int, default=20)
     parser.add_argument("--frames", type=int, default=10)
     parser.add_argument("--seed", type=int, default=7)

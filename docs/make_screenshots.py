@@ -22,6 +22,7 @@ from annotator.app import fill, make_application, make_window
 from annotator.samples import sample_folder
 from annotator.session import Player, Scene, wait_until
 from annotator.ui.settings_dialog import SettingsDialog
+from annotator.ui.vocabulary_dialog import VocabularyDialog
 
 OUT = Path(__file__).parent / "screenshots"
 
@@ -64,6 +65,10 @@ def main() -> None:
     dialog = SettingsDialog.open_over(window.settings, window, "Model")
     shoot(dialog, "models")
     dialog.close()
+    window.run("class.vocabulary")
+    editor = window.findChild(VocabularyDialog)
+    shoot(editor, "vocabulary")
+    editor.close()
     window.close()
 
 

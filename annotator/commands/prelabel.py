@@ -7,11 +7,11 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from annotator.commands.images import image_keys
 from annotator.commands.progress import progress, say
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from annotator.services.prelabelling import Target
     from annotator.services.settings import Settings
 
+T = TypeVar("T")
 MOST_SAID = 20
 """Failed images that are named on the way; the summary has all of them."""
 
@@ -369,7 +370,7 @@ def _work(
         # Nobody looks at the samples of more than 8 bits, which take twice as much as the pixels.
         return replace(images.load(key, folder / key), samples=None)
 
-    with progress(result) as show, closing(outcomes(todo, read, segmenter, source)) as coming:
+    with progress(result) as show, _ending(outcomes(todo, read, segmenter, source)) as coming:
         for outcome in coming:
             if isinstance(outcome, Failed):
                 fail(outcome.key, outcome.error)
@@ -384,6 +385,22 @@ def _work(
             if asked() and result.done < result.images:
                 result.stopped = INTERRUPTED
                 return
+
+
+@contextmanager
+def _ending(coming: Generator[T, None, None]) -> Iterator[Generator[T, None, None]]:
+    """`contextlib.closing` for a pipeline that hears of an impatient person wherever that is told.
+
+    Else one who presses Ctrl+C while an answer is being written waits for its threads.
+    """
+    try:
+        yield coming
+    except KeyboardInterrupt:
+        with suppress(KeyboardInterrupt):
+            coming.throw(KeyboardInterrupt())
+        raise
+    finally:
+        coming.close()
 
 
 # --- Words ---

@@ -51,7 +51,7 @@ def test_the_whole_command(tmp_path: Path) -> None:
     assert model["sizes"]["all"]["objects"] == 3
     assert model["clicks"]["objects"] == 1
     assert model["milliseconds"]["encode"]["count"] == 1
-    assert "basic: 1 of 1 images" in done.stderr
+    assert "loupe: 1 of 1 images" in done.stderr
     for path in written:
         if path.suffix == ".png":
             with Image.open(path) as image:

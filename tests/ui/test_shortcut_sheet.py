@@ -248,14 +248,14 @@ def test_looking_at_all_pages_changes_nothing(dialog, store):
 
 
 def test_the_model_page_names_models_honestly(dialog, store):
-    from models.registry import segmenters
+    from models.registry import DEFAULT_SEGMENTER, segmenters
 
     dialog.show_page("Model")
     for spec in segmenters().values():
         button = find(dialog, QRadioButton, f"model.{spec.id}")
         assert button.text() == spec.title
         assert button.isEnabled() == (spec.available() is None)
-    assert find(dialog, QRadioButton, "model.basic").isChecked()
+    assert find(dialog, QRadioButton, f"model.{DEFAULT_SEGMENTER}").isChecked()
     assert store.settings.model == ""
 
 
