@@ -244,6 +244,12 @@ class Assistant(QObject):
         self._picture = self._visible = None
         self._forget_crop()
 
+    def warm_up(self) -> None:
+        """Load the model while the first image is still being read."""
+        model_id = self._model_id
+        # What goes wrong is told when something is asked.
+        self._queue.submit("warm up", lambda: self._load(model_id), _nothing, _raise_if_bug)
+
     def prepare(self, picture: Picture) -> None:
         """Compute the embedding of an image before the first click; of a preview, look for it."""
         model_id, visit = self._model_id, self._visit
@@ -703,6 +709,10 @@ class Assistant(QObject):
             return  # the image was left
         self.failed.emit(_explained(error))
         _raise_if_bug(error)
+
+
+def _nothing(_: object) -> None:
+    """Nobody waits for it."""
 
 
 def _tell(signal: SignalInstance, answer: Answer | None) -> None:

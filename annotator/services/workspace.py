@@ -160,6 +160,7 @@ class Workspace(Editing):
         self.project_opened.emit(document)
         self._restore_place(document)
         self._scan.start(document.folder)
+        self.assistant.warm_up()
 
     def _restore_place(self, document: Document) -> None:
         active = document.note("active_category")
