@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -116,29 +117,21 @@ def _measure(given: argparse.Namespace) -> list[Trial]:
 def _text_model(
     tower_id: str, names: Sequence[str]
 ) -> tuple[Describer, Callable[[Floats], Ranking]]:
-    from platformdirs import user_cache_dir
-
     from annotator.core.vocabulary import TEMPLATES
-    from models.api import Suggestion
     from models.naming import classifier
     from models.naming.clip import Clip
     from models.naming.describer import ClipDescriber
-    from models.naming.texts import NameVectors
+    from models.naming.texts import NameVectors, default_folder
     from models.naming.towers import find_tower
 
     tower = find_tower(tower_id)
     clip = Clip.open(tower)
-    vectors = NameVectors(Path(user_cache_dir("annotator")) / "names", tower.id, TEMPLATES)
+    vectors = NameVectors(default_folder(), tower.id, TEMPLATES)
     for left in vectors.learning(names, clip.texts):
         sys.stderr.write(f"\r{tower.title}: {left} names left ")
     table = vectors.table([(name,) for name in names])
 
-    def rank(vector: Floats) -> Ranking:
-        found = classifier.probabilities(vector[None], table)[0]
-        order = (-found).argsort(kind="stable")
-        return tuple(Suggestion(names[place], float(found[place])) for place in order)
-
-    return ClipDescriber(tower, clip), rank
+    return ClipDescriber(tower, clip), partial(classifier.ranking, titles=names, names=table)
 
 
 def read_objects(
@@ -166,9 +159,10 @@ def read_objects(
             if truth.area < max(min_area, 1):
                 continue
             mask = raster.from_array(truth.mask())
-            seen = {d.id: views.of_mask(pixels, mask, d.frame) for d in describers}
             vectors = {
-                d.id: d.describe(*view) for d in describers if (view := seen[d.id]) is not None
+                d.id: d.describe(*view)
+                for d in describers
+                if (view := views.of_mask(pixels, mask, d.frame)) is not None
             }
             yield Named(dataset.categories[truth.category_id], vectors)
 

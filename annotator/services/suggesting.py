@@ -138,7 +138,7 @@ class Suggesting(QObject):
                 self._refresh_if_selected(annotation)
 
         self._namer.describe(
-            picture, lambda frame: views.of_mask(picture.pixels, mask, frame), done
+            annotation, picture, lambda frame: views.of_mask(picture.pixels, mask, frame), done
         )
 
     def _describe_selected(self) -> None:

@@ -12,14 +12,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.api import ModelError
+from models.api import ModelError, Suggestion
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 SCALE = math.exp(4.6052)
 """What cosines are multiplied by: CLIP's temperature, 100.003."""
 
+SHOWN = 50
+"""Classes a ranking holds at most."""
 _CHUNK = 1024
 """Vectors ranked at once, so that their scores stay in the processor's cache."""
 
@@ -118,6 +122,28 @@ def probabilities(
     What is missing to 1 in a row is the background. For arguments and errors see `logits`.
     """
     return softmax(logits(vectors, names, scale))[:, :-1]
+
+
+def ranking(
+    vector: NDArray[np.floating], titles: Sequence[str], names: Names, limit: int = SHOWN
+) -> tuple[Suggestion, ...]:
+    """The most probable classes for one object, best first.
+
+    Args:
+        vector: (d,).
+        titles: (C,) what the classes are called.
+        names: of the same classes.
+        limit: the most to return: nobody looks at the rest of 20,000.
+
+    Raises:
+        ModelError: see `logits`.
+    """
+    found = probabilities(vector[None], names)[0]
+    best = np.arange(found.size)
+    if found.size > limit:
+        best = np.sort(np.argpartition(-found, limit)[:limit])
+    order = best[np.argsort(-found[best], kind="stable")]
+    return tuple(Suggestion(titles[place], float(found[place])) for place in order)
 
 
 def softmax(scores: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -34,6 +34,13 @@ SAVED_EVERY = 512
 """Names after which what was computed is written down."""
 
 
+def default_folder() -> Path:
+    """Where the programs of this user keep them."""
+    from platformdirs import user_cache_dir
+
+    return Path(user_cache_dir("annotator")) / "names"
+
+
 class NameVectors:
     """The vectors of one model and one set of templates; for one thread.
 

@@ -166,7 +166,7 @@ def test_a_segmenter_names_masks_of_any_origin(qtbot, namer: Namer, tower, monke
     found = []
     for left in (3, 5):
         box = Box(left, 0, 20, 20)
-        namer.describe(PICTURE, lambda frame, box=box: (None, None, box), found.append)
+        namer.describe(left, PICTURE, lambda frame, box=box: (None, None, box), found.append)
     qtbot.waitUntil(lambda: len(found) == 2)
     assert [int(vector.argmax()) for vector in found] == [3, 5]
     assert len(model.calls) == 1, "the image is looked at once"
