@@ -50,7 +50,7 @@ def run(arguments: list[str]) -> int:
     cache = given.cache or given.out / "teacher"
     with stoppable() as stopped:
         lessons = Lessons(pictures, teacher, cache)
-        if not lessons.prepare(_told, stopped):
+        if not lessons.prepare(tell_prepared, stopped):
             say("Stopped. What the teacher said so far is kept.")
             return 1
         asked = {name: getattr(given, name) for name in CHANGED if getattr(given, name) is not None}
@@ -111,7 +111,8 @@ def _distiller(
     return Distiller(student, lessons, settings, device)
 
 
-def _told(done: int, total: int) -> None:
+def tell_prepared(done: int, total: int) -> None:
+    """Say, twenty times in all, how far the teacher is with its images."""
     if done % max(1, total // 20) == 0:
         say(f"the teacher looks at image {done + 1} of {total}")
 

@@ -15,6 +15,7 @@ from models.networks.sam_vit import narrow_sam
 from models.ovsam.files import TOWER
 from models.ovsam.loading import load_part
 from models.training.checkpoints import write_checkpoint
+from models.training.distillation.command import tell_prepared
 from models.training.distillation.features import Lessons
 from models.training.distillation.pictures import read_pictures
 from models.training.distillation.teacher import Teacher, load_teacher
@@ -47,7 +48,7 @@ def run(arguments: list[str]) -> int:
     run_folder(given.out, resume=given.resume)
     lessons = Lessons(pictures, teacher, given.cache or given.out / "teacher")
     with stoppable() as stopped:
-        if not lessons.prepare(_told, stopped):
+        if not lessons.prepare(tell_prepared, stopped):
             say("Stopped. What the teacher said so far is kept.")
             return 1
         learner = NeckLearner(network, lessons, changed(given, NECK), device)
@@ -100,11 +101,6 @@ def _networks(given: argparse.Namespace, device: str) -> tuple[OpenVocabularySam
     else:
         load_part(network, "neck_student", given.init)
     return network, teacher
-
-
-def _told(done: int, total: int) -> None:
-    if done % max(1, total // 20) == 0:
-        say(f"the teacher looks at image {done + 1} of {total}")
 
 
 def _parser() -> argparse.ArgumentParser:
