@@ -18,7 +18,7 @@ DEFAULT_SEGMENTER = "loupe"
 
 
 def segmenters() -> dict[str, SegmenterSpec]:
-    """All segmenters known at the moment by id; importing their modules must stay cheap."""
+    """All segmenters known at the moment by id, the default and its kin first; importing is cheap."""
     return {spec.id: spec for find in _sources() for spec in find()}
 
 
@@ -26,8 +26,9 @@ def segmenters() -> dict[str, SegmenterSpec]:
 def _sources() -> tuple[Callable[[], Sequence[SegmenterSpec]], ...]:
     """What gives the specs of each module."""
     found: list[Callable[[], Sequence[SegmenterSpec]]] = []
-    for module in pkgutil.iter_modules(models.segmenters.__path__):
-        one = importlib.import_module(f"models.segmenters.{module.name}")
+    modules = [module.name for module in pkgutil.iter_modules(models.segmenters.__path__)]
+    for name in sorted(modules, key=lambda name: not name.startswith(DEFAULT_SEGMENTER)):
+        one = importlib.import_module(f"models.segmenters.{name}")
         fixed = (*getattr(one, "SPECS", ()), *filter(None, [getattr(one, "SPEC", None)]))
         found.append(getattr(one, "specs", None) or partial(tuple, fixed))
     return tuple(found)
