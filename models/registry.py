@@ -18,7 +18,7 @@ DEFAULT_SEGMENTER = "loupe"
 
 
 def segmenters() -> dict[str, SegmenterSpec]:
-    """All segmenters known at the moment by id, the default and its kin first; importing is cheap."""
+    """All segmenters known at the moment by id, the default first; importing must stay cheap."""
     return {spec.id: spec for find in _sources() for spec in find()}
 
 
