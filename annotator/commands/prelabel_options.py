@@ -1,0 +1,139 @@
+"""What `annotator prelabel` can be told, and whether it makes sense."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from annotator.core.formats.detections import FORMATS
+from annotator.core.prelabel.joining import SCOPES
+from models.api import ModelError, SegmenterSpec
+from models.registry import DEFAULT_SEGMENTER, segmenter_spec
+
+if TYPE_CHECKING:
+    from annotator.services.settings import Settings
+
+
+def parser() -> argparse.ArgumentParser:
+    """All options."""
+    made = argparse.ArgumentParser(
+        prog="annotator prelabel",
+        description="Propose the objects of all images of a folder. Proposals wait in the project "
+        "for a person's decision, and nothing a person accepted is ever changed; earlier "
+        "proposals nobody touched are replaced. With --out they go into a COCO results file, and "
+        "the project is only read.",
+        epilog="Exit codes: 0 done, 1 some images failed or it was stopped, 2 bad usage.",
+    )
+    add = made.add_argument
+    add("folder", type=Path, metavar="FOLDER", help="images, also in sub-folders")
+    add("--model", metavar="ID", help="which model; the one chosen in the window by default")
+    add(
+        "--boxes",
+        type=Path,
+        metavar="PATH",
+        help="ask for these boxes, which keep their label and score, instead of for everything: "
+        "COCO results, or a folder of YOLO or VOC files",
+    )
+    add("--format", choices=FORMATS, default="auto", help="of the boxes (auto)")
+    add(
+        "--names",
+        type=Path,
+        metavar="FILE",
+        help="what numbers in the boxes mean: a COCO file with images and categories (without it: "
+        "those of the project); for YOLO a text with one name a line",
+    )
+    add(
+        "--classes",
+        choices=("add", "existing"),
+        default="add",
+        help="labels that are no class yet become one, or their boxes are left out (add)",
+    )
+    add(
+        "--scope",
+        choices=SCOPES,
+        default="all",
+        help="all images; those without objects and proposals; those without objects. The latter "
+        "two leave reviewed images out (all)",
+    )
+    add("--limit", type=_whole, metavar="N", help="only the first N of them")
+    add("--out", type=Path, metavar="FILE", help="write a COCO results file instead")
+    add("--project", type=Path, metavar="DIR", help="where the project is kept, if elsewhere")
+    add(
+        "--resume",
+        action="store_true",
+        help="go on with a run that was stopped or killed, and try again what failed; the "
+        "settings have to be the same",
+    )
+    add("--side", type=_side, metavar="N", help="everything: points along each side, 1 to 64")
+    add("--min-score", type=_share, metavar="X", help="least score, 0 to 1")
+    add("--min-stability", type=_share, metavar="X", help="least stability, 0 to 1")
+    add("--max-overlap", type=_share, metavar="X", help="what overlaps more is the same object")
+    add("--min-area", type=_whole, metavar="N", help="least area in pixels")
+    add("--json", action="store_true", help="the result for programs")
+    return made
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("must be a whole number from 1 on")
+    return int(text)
+
+
+def _side(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 64:
+        raise argparse.ArgumentTypeError("must be a whole number from 1 to 64")
+    return int(text)
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError("must be a number from 0 to 1")
+    return value
+
+
+def checked(parser: argparse.ArgumentParser, given: argparse.Namespace) -> SegmenterSpec:
+    """The model that is meant, if the options make sense together.
+
+    Raises:
+        SystemExit: they do not; the reason has been said.
+    """
+    if not given.folder.is_dir():
+        parser.error(f"“{given.folder}” is not a folder")
+    if given.boxes is None and (given.names or given.format != "auto"):
+        parser.error("--names and --format say something about --boxes")
+    if given.boxes is not None and given.side is not None:
+        parser.error("--side is for everything mode, which --boxes replaces")
+    for path in filter(None, (given.boxes, given.names)):
+        if not path.exists():
+            parser.error(f"“{path}” does not exist")
+    if given.out is not None and (given.out.is_dir() or not given.out.parent.is_dir()):
+        parser.error(f"“{given.out}” is not a file in a folder that exists")
+    if given.out is not None and not _may_replace(given.out):
+        parser.error(f"“{given.out}” exists and holds no results: choose another name")
+    try:
+        return segmenter_spec(given.model or settings().model or DEFAULT_SEGMENTER)
+    except ModelError as error:
+        parser.error(str(error))
+
+
+def _may_replace(path: Path) -> bool:
+    """Whether nothing is lost when results take the place of a file: none, or older results."""
+    try:
+        with path.open("rb") as file:
+            return file.read(64).lstrip()[:1] in (b"", b"[")
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+
+
+def settings() -> Settings:
+    """What was chosen in the window."""
+    from annotator.services.settings import SettingsStore
+
+    return SettingsStore().settings

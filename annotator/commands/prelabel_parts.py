@@ -1,0 +1,79 @@
+"""What a run of `annotator prelabel` is made of: its target, its boxes, its source."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from annotator.commands import prelabel_options as options
+from annotator.commands.prelabel_report import Result
+from annotator.commands.progress import say
+from annotator.core.errors import UserError
+
+if TYPE_CHECKING:
+    from annotator.core.formats.detections.values import Detections
+    from annotator.core.prelabel.proposing import ProposalSource
+    from annotator.services.prelabelling import Target
+
+
+def target_of(given: argparse.Namespace, keys: Sequence[str]) -> Target:
+    """Where the proposals go: the project, or a file."""
+    from annotator.services import prelabelling
+
+    only_existing = given.classes == "existing"
+    if given.out is not None:
+        return prelabelling.FileTarget(given.out, given.folder, given.project, only_existing)
+    from PySide6.QtCore import QCoreApplication
+
+    from annotator.services.document import Document
+
+    # What the journal's thread says arrives through it; it lives as long as the document.
+    application = QCoreApplication.instance() or QCoreApplication(["annotator"])
+    application.setApplicationName("annotator")
+    document = Document.open(given.folder, given.project)
+    document.setProperty("application", application)
+    document.reported.connect(lambda error: say(str(error)))
+    document.add_images(keys)
+    overlap = options.settings().propose_overlap if given.max_overlap is None else given.max_overlap
+    return prelabelling.ProjectTarget(document, only_existing, overlap)
+
+
+def detections_of(
+    given: argparse.Namespace, keys: Sequence[str], target: Target, result: Result
+) -> Detections | None:
+    """The boxes that were named, None without.
+
+    Raises:
+        RefusedError: they cannot be read.
+    """
+    if given.boxes is None:
+        return None
+    from annotator.core.formats.detections.reading import read_boxes
+    from annotator.core.prelabel.run import RefusedError
+
+    known = target.known(resume=given.resume)
+    try:
+        found = read_boxes(given.boxes, keys, given.format, known, given.names)
+    except UserError as error:
+        raise RefusedError(error.message, error.remedy) from error
+    result.troubles.add(found.troubles)
+    return found
+
+
+def source_of(given: argparse.Namespace, detections: Detections | None) -> ProposalSource:
+    """What is asked about each image."""
+    if detections is not None:
+        from annotator.core.prelabel.boxes import Boxes, BoxOptions
+
+        chosen = {"min_score": given.min_score, "min_stability": given.min_stability,
+                  "min_area": given.min_area}  # fmt: skip
+        return Boxes(detections, BoxOptions(**{k: v for k, v in chosen.items() if v is not None}))
+    from annotator.core.prelabel.everything_mode import EverythingMode
+    from annotator.services.everything import options_of
+
+    chosen = {"side": given.side, "min_score": given.min_score, "min_area": given.min_area,
+              "min_stability": given.min_stability, "max_overlap": given.max_overlap}  # fmt: skip
+    changed: dict[str, Any] = {k: v for k, v in chosen.items() if v is not None}
+    return EverythingMode(replace(options_of(options.settings()), **changed))

@@ -1,0 +1,100 @@
+"""What a run of `annotator prelabel` did, counted and in words."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+from annotator.core.troubles import Troubles
+from models.registry import segmenter_spec
+
+
+@dataclass(slots=True)
+class Result:
+    """What has been done.
+
+    Attributes:
+        model: `SegmenterSpec.id`.
+        folder: of the images.
+        out: the results file, or "" for the project.
+        images: that were meant.
+        made: done now.
+        resumed: were done before, in the same run.
+        failed: key and reason of those nothing could be done with.
+        proposals: new ones.
+        known: objects that were there already.
+        named: proposals that got a name from the project's memory.
+        classes: new ones.
+        skipped: boxes that were left out by label, because there is no such class.
+        troubles: everything else that was not as it should be.
+        seconds: taken by all of it.
+        stopped: why it ended early, or "".
+    """
+
+    model: str
+    folder: str
+    out: str = ""
+    images: int = 0
+    made: int = 0
+    resumed: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+    proposals: int = 0
+    known: int = 0
+    named: int = 0
+    classes: list[str] = field(default_factory=list)
+    skipped: dict[str, int] = field(default_factory=dict)
+    troubles: Troubles = field(default_factory=Troubles)
+    seconds: float = 0.0
+    stopped: str = ""
+
+    @property
+    def done(self) -> int:
+        """Images dealt with."""
+        return self.made + self.resumed + len(self.failed)
+
+
+def finish(result: Result, as_json: bool, code: int) -> int:
+    """Say what was done on standard output; the exit code, 1 if nobody listens any more."""
+    try:
+        if as_json:
+            sys.stdout.write(json.dumps(_values(result), indent=2, ensure_ascii=False) + "\n")
+        elif result.images or not result.stopped:
+            sys.stdout.write("\n".join(_words(result)) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader (`head`, say) has seen enough; Python must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
+
+
+def _values(result: Result) -> dict[str, Any]:
+    values = {name: getattr(result, name) for name in Result.__dataclass_fields__}
+    troubles = result.troubles
+    values["troubles"] = [
+        {"what": what, "count": count, "first": troubles.first[what]}
+        for what, count in troubles.counts.items()
+    ]
+    return values
+
+
+def _words(result: Result) -> list[str]:
+    before = f", {result.resumed} were done before" if result.resumed else ""
+    failed = f", {len(result.failed)} failed" if result.failed else ""
+    known = f" ({result.known} were known already)" if result.known else ""
+    where = result.out or result.folder
+    lines = [
+        f"{result.made} of {result.images} images done{before}{failed}: "
+        f"{result.proposals} proposals{known} by {segmenter_spec(result.model).title} in {where}"
+    ]
+    if result.named:
+        lines.append(f"{result.named} got a name, because they look like named objects.")
+    if result.classes:
+        lines.append(f"New classes: {', '.join(result.classes)}.")
+    if result.skipped:
+        names = ", ".join(f"{name} ({count})" for name, count in result.skipped.items())
+        lines.append(f"Boxes left out, because there is no such class: {names}.")
+    return [*lines, *result.troubles.sentences()]
