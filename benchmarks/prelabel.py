@@ -39,16 +39,18 @@ DISTINCT = 8
 
 
 def make(folder: Path, count: int) -> list[dict[str, object]]:
-    """Images of discs with noise, and four boxes for each."""
+    """Images of discs with noise, 4.4 MB as from a camera, and four boxes for each."""
     rng = np.random.default_rng(0)
     boxes: list[dict[str, object]] = []
     drawn: list[tuple[bytes, list[tuple[int, int, int]]]] = []
     for _ in range(min(DISTINCT, count)):
-        pixels = rng.integers(0, 60, (HEIGHT, WIDTH, 3), np.uint8)
+        ground = rng.integers(0, 120, (30, 40, 3), np.uint8)
+        pixels = cv2.resize(ground, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
         discs = [(int(rng.integers(500, WIDTH - 500)), int(rng.integers(500, HEIGHT - 500)),
                   int(rng.integers(60, 400))) for _ in range(4)]  # fmt: skip
         for x, y, radius in discs:
-            cv2.circle(pixels, (x, y), radius, rng.integers(100, 255, 3).tolist(), -1)
+            cv2.circle(pixels, (x, y), radius, rng.integers(100, 230, 3).tolist(), -1)
+        pixels += rng.integers(0, 20, pixels.shape, np.uint8)
         drawn.append((cv2.imencode(".jpg", pixels)[1].tobytes(), discs))
     for number in range(count):
         data, discs = drawn[number % len(drawn)]

@@ -183,6 +183,18 @@ class BatchSegmenter(Segmenter, Protocol):
 
 
 @runtime_checkable
+class ReducingSegmenter(Segmenter, Protocol):
+    """A segmenter that only needs a smaller picture of a large image: others get all of it."""
+
+    @property
+    def seen_side(self) -> int:
+        """Longest side of the image inside the network, pixels: a picture may not be smaller."""
+
+    def encode_reduced(self, picture: NDArray[np.uint8], width: int, height: int) -> Embedding:
+        """`encode` an image of this size from a smaller picture (h, w, 3) uint8 RGB of it."""
+
+
+@runtime_checkable
 class ResizableSegmenter(Segmenter, Protocol):
     """A segmenter whose network can see the image in a larger square than in training."""
 

@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -22,7 +21,6 @@ from models.api import ModelError, Segmenter, SegmenterSpec
 
 if TYPE_CHECKING:
     from annotator.core.formats.detections.values import Detections
-    from annotator.core.images import LoadedImage
     from annotator.core.prelabel.proposing import ProposalSource
     from annotator.services.prelabelling import Target
 
@@ -135,6 +133,7 @@ def _work(
     asked: Callable[[], bool],
 ) -> None:
     from annotator.core.prelabel.pipeline import Failed, outcomes
+    from annotator.core.prelabel.reading import reader
     from annotator.services.prelabelling import ImageError
 
     def fail(key: str, error: Exception) -> None:
@@ -142,12 +141,7 @@ def _work(
         if len(result.failed) <= MOST_SAID:
             say(f"{key}: {error}")
 
-    def read(key: str) -> LoadedImage:
-        from annotator.core import images
-
-        # Nobody looks at the samples of more than 8 bits, which take twice as much as the pixels.
-        return replace(images.load(key, folder / key), samples=None)
-
+    read = reader(folder, segmenter, source)
     with progress(result) as show, _ending(outcomes(todo, read, segmenter, source)) as coming:
         for outcome in coming:
             if isinstance(outcome, Failed):

@@ -125,11 +125,12 @@ def from_array(pixels: NDArray[np.bool_]) -> Mask:
         height, width = pixels.shape
         return Mask(width, height, bytes(coco_mask.encode(pixels.view(np.uint8))["counts"]))
     rows = np.flatnonzero(pixels.any(axis=1))
-    cols = np.flatnonzero(pixels.any(axis=0))
     height, width = pixels.shape
     if rows.size == 0:
         return empty(width, height)
-    y0, y1, x0, x1 = int(rows[0]), int(rows[-1]) + 1, int(cols[0]), int(cols[-1]) + 1
+    y0, y1 = int(rows[0]), int(rows[-1]) + 1
+    cols = np.flatnonzero(pixels[y0:y1].any(axis=0))
+    x0, x1 = int(cols[0]), int(cols[-1]) + 1
     return from_crop(Crop(x0, y0, pixels[y0:y1, x0:x1]), width, height)
 
 

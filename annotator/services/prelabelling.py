@@ -19,6 +19,8 @@ from annotator.core.errors import UserError
 from annotator.core.formats.coco.dataset import UNNAMED, UNNAMED_ID
 from annotator.core.formats.detections.values import Known
 from annotator.core.mask import Mask
+from annotator.core.prelabel.naming import Lines, Named, Names, Tally
+from annotator.core.prelabel.numbering import class_names, class_numbers, image_numbers
 from annotator.core.vocabulary import clean_name
 from annotator.services.document import Document
 from annotator.services.glance import glance
@@ -36,25 +38,6 @@ MOST_PENDING = 32
 """Edits that wait for the disk before a run does."""
 PATIENCE = 10.0
 """Seconds for a disk that does not answer."""
-
-
-@dataclass(slots=True)
-class Tally:
-    """What became of what was found.
-
-    Attributes:
-        new: proposals.
-        known: objects that were there already.
-        named: proposals that got a name from the project's memory.
-        classes: new ones, in the order they were met.
-        skipped: how many boxes were left out by label, because there is no such class.
-    """
-
-    new: int = 0
-    known: int = 0
-    named: int = 0
-    classes: list[str] = field(default_factory=list)
-    skipped: Counter[str] = field(default_factory=Counter)
 
 
 class Target(Protocol):
@@ -112,39 +95,11 @@ def _space() -> str:
     return BasicDescriber().id
 
 
-class _Names:
-    """Gives proposals their class, for both targets.
+class ProjectWriter:
+    """Puts proposals into an open project, one undo step per image.
 
     Args:
-        namer: knows the classes and the looks of named objects.
-        only_existing: leave boxes out that need a new class.
-        tally: counts those.
-    """
-
-    def __init__(self, namer: Namer, only_existing: bool, tally: Tally) -> None:
-        self.known = namer.names
-        self._namer = namer
-        self._only_existing = only_existing
-        self._tally = tally
-
-    def wanted(self, found: Iterable[Found]) -> list[tuple[Found, int | None, str]]:
-        """Each with the id of its class, or None and the name of one to be made, or neither."""
-        chosen: list[tuple[Found, int | None, str]] = []
-        for one in found:
-            label = clean_name(one.origin.label)
-            number = self.known.find(label) if label else self._namer.by_looks(one)
-            if label and number is None and self._only_existing:
-                self._tally.skipped[label] += 1
-            else:
-                chosen.append((one, number, label if number is None else ""))
-        return chosen
-
-
-class ProjectTarget:
-    """Puts proposals into a project; needs a QCoreApplication.
-
-    Args:
-        document: the project; closed with this.
+        document: the project.
         only_existing: make no new classes.
         max_overlap: what overlaps an object more is that object.
     """
@@ -154,11 +109,12 @@ class ProjectTarget:
 
         self.tally = Tally()
         self._document = document
+        self._only_existing = only_existing
         self._max_overlap = max_overlap
         _, category_ids, vectors = document.vectors(_space())
         # Copies: what is done meanwhile must not change what is proposed.
         namer = Namer(document.categories(), category_ids.copy(), vectors.copy())
-        self._names = _Names(namer, only_existing, self.tally)
+        self._names = Names(namer, only_existing, self.tally)
         self._settings: Mapping[str, Any] = {}
         self._done: set[int] = set()
         self._chunk: list[int] = []
@@ -205,8 +161,20 @@ class ProjectTarget:
         """See `Target`."""
         return self._document.record(key).id in self._done
 
-    def take(self, outcome: Outcome) -> None:
-        """See `Target`."""
+    def named(self, outcome: Outcome) -> Named:
+        """Which classes the proposals of an image get; on any thread, one image at a time."""
+        return self._names.wanted(outcome.found)
+
+    def write(self, outcome: Outcome, wanted: Named) -> int:
+        """Keep what was found in an image, with what `named` says of it, and that it is done.
+
+        Returns:
+            The step, 0 if nothing changed.
+
+        Raises:
+            ImageError: not in this one; the others can go on.
+            UserError: the journal cannot be read.
+        """
         from annotator.core.prelabel.joining import joined
 
         document, key = self._document, outcome.key
@@ -214,26 +182,34 @@ class ProjectTarget:
         if outcome.size is not None:
             _check_size(key, outcome.size, present)
             document.set_size(key, *outcome.size, outcome.orientation)
-        wanted = self._names.wanted(outcome.found)
-        made = [self._annotation(*one) for one in wanted]
+        there = {category.id for category in document.categories()}
+        made = [self._annotation(*one, there) for one in wanted]
         after, new = joined(present, made, self._max_overlap, self._settings, self._names.known)
         text = f"Pre-label: {len(new)} object{'' if len(new) == 1 else 's'}"
-        document.edit(key, after, text, note=self._noted(key))
+        step = document.edit(key, after, text, note=self._noted(key))
         looks = {one.id: found.looks for one, (found, *_) in zip(made, wanted, strict=True)}
         for one in new:
-            document.set_vector(one.id, _space(), looks[one.id])
+            if (vector := looks[one.id]) is not None:
+                document.set_vector(one.id, _space(), vector)
         self.tally.new += len(new)
         self.tally.known += len(made) - len(new)
         self.tally.named += sum(a.category_id is not None and not a.origin.label for a in new)
-        self._settle()
+        return step
 
-    def _annotation(self, found: Found, category_id: int | None, new_class: str) -> Annotation:
-        document = self._document
+    def _annotation(
+        self, found: Found, category_id: int | None, new_class: str, there: set[int]
+    ) -> Annotation:
+        document, known = self._document, self._names.known
+        if category_id is not None and category_id not in there:
+            # Somebody removed the class since the run began.
+            category_id = None
+            new_class = "" if self._only_existing else clean_name(found.origin.label)
         if new_class:
-            category_id = self._names.known.find(new_class)
-            if category_id is None:
+            category_id = known.find(new_class)
+            if category_id is None or category_id not in there:
                 category_id = document.add_category(new_class).id
-                self._names.known.add(new_class, category_id)
+                known.add(new_class, category_id)
+                there.add(category_id)
                 self.tally.classes.append(new_class)
         return Annotation(document.new_id(), found.mask, category_id, found.origin, proposed=True)
 
@@ -244,6 +220,21 @@ class ProjectTarget:
             self._chunks += 1
         self._chunk = [*self._chunk, self._document.record(key).id]
         return f"{NOTE} {self._chunks}", self._chunk
+
+
+class ProjectTarget(ProjectWriter):
+    """Puts proposals into a project of its own; needs a QCoreApplication.
+
+    Args:
+        document: the project; closed with this.
+        only_existing: make no new classes.
+        max_overlap: what overlaps an object more is that object.
+    """
+
+    def take(self, outcome: Outcome) -> None:
+        """See `Target`."""
+        self.write(outcome, self.named(outcome))
+        self._settle()
 
     def _settle(self) -> None:
         """Let the journal's messages arrive, and wait for a disk that is slow or full."""
@@ -302,16 +293,15 @@ class FileTarget:
     def __init__(
         self, out: Path, folder: Path, project_dir: Path | None, only_existing: bool
     ) -> None:
-        from annotator.core.prelabel.joining import Namer
         from annotator.core.prelabel.results_file import RunFile, run_path
 
         self.tally = Tally()
         self._out = out
         self._project = glance(folder, project_dir, _space())
-        namer = Namer(self._project.categories, *self._project.memory)
-        self._names = _Names(namer, only_existing, self.tally)
+        self._only_existing = only_existing
+        self._lines: Lines | None = None
         self._numbers: dict[str, int] = {}
-        self._images: Mapping[int | str, str] = {}
+        self._listed = Known()
         lock = run_path(out).with_name(f"{out.name}.lock")
         self._lock = lock_file(
             lock,
@@ -332,15 +322,15 @@ class FileTarget:
 
     def begin(self, run: Run, detections: Known, labels: Sequence[str], *, resume: bool) -> int:
         """See `Target`."""
-        self._images = detections.images
+        self._listed = detections
         header = self._run.header()
         if resume and header is not None:
             run.check(header["settings"])
             self._numbers = header["classes"]
             self._run.resume()
             return len(self._run)
-        own = [(category.id, category.name) for category in self._project.categories]
-        self._numbers = _numbered(detections.categories, [*own, *((0, name) for name in labels)])
+        categories = self._project.categories
+        self._numbers = class_numbers(detections.categories, categories, labels)
         self._run.begin(
             {
                 "settings": dict(run.settings),
@@ -356,66 +346,23 @@ class FileTarget:
 
     def take(self, outcome: Outcome) -> None:
         """See `Target`."""
-        from annotator.core.prelabel.results_file import line_of
+        if self._lines is None:
+            from annotator.core.prelabel.joining import Namer
 
-        own = {category.id: category.name for category in self._project.categories}
-        values = []
-        for found, number, new_class in self._names.wanted(outcome.found):
-            name = own[number] if number is not None else new_class
-            if new_class and new_class not in self.tally.classes:
-                self.tally.classes.append(new_class)
-            self.tally.named += number is not None and not found.origin.label
-            values.append(line_of(found, self._number(name)))
-        self._run.add(outcome.key, values)
-        self.tally.new += len(values)
-
-    def _number(self, name: str) -> int | None:
-        return self._numbers[clean_name(name)] if name else None
+            namer = Namer(self._project.categories, *self._project.memory)
+            self._lines = Lines(namer, self._only_existing, self._numbers, self.tally)
+        self._run.add(outcome.key, self._lines.of(outcome.found))
 
     def finish(self, keys: Sequence[str]) -> None:
         """See `Target`."""
-        from annotator.core.formats.detections.values import ImageNames
         from annotator.core.prelabel.results_file import write_results
 
-        images = ImageNames(keys)
-        named = {n: images.named(name) for n, name in self._images.items() if isinstance(n, int)}
-        listed = [(n, found[0]) for n, found in named.items() if len(found) == 1]
         own = [(record.id, key) for key, record in self._project.records.items()]
-        numbers = _numbered(dict(listed), [*own, *((0, key) for key in keys)], clean=False)
-        names = {number: name for name, number in self._numbers.items()}
-        unnamed = UNNAMED_ID
-        while unnamed in names:
-            unnamed += 1
-        names[unnamed] = UNNAMED
-        write_results(self._out, self._run, keys, numbers.__getitem__, names, unnamed)
+        numbers = image_numbers(self._listed, own, keys)
+        numbers.add(keys)
+        write_results(self._out, self._run, keys, numbers.known, *class_names(self._numbers))
 
     def close(self) -> None:
         """See `Target`."""
         self._run.close()
         self._lock.unlock()
-
-
-def _numbered(
-    first: Mapping[int, str] | Mapping[int | str, str],
-    others: Iterable[tuple[int, str]],
-    *,
-    clean: bool = True,
-) -> dict[str, int]:
-    """Every name with its number; those without one, or with one that is taken, get the next."""
-    spell = clean_name if clean else str
-    numbers: dict[str, int] = {}
-    for number, name in first.items():
-        if isinstance(number, int):
-            numbers.setdefault(spell(name), number)
-    taken = set(numbers.values())
-    later = list(others)
-    following = max([*taken, *(number for number, _ in later), 0])
-    for number, name in later:
-        if spell(name) in numbers:
-            continue
-        if number <= 0 or number in taken:
-            following += 1
-            number = following
-        taken.add(number)
-        numbers[spell(name)] = number
-    return numbers

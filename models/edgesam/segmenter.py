@@ -12,7 +12,7 @@ from models.api import Embedding, MaskCandidate, ModelError, Prompt
 from models.folded_parts import SIDE_NAMES
 from models.questions import CELL, ask
 from models.runtimes import precise
-from models.transforms import Frame, full_mask, network_input
+from models.transforms import SIDE, Frame, full_mask, network_input
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,6 +60,11 @@ class EdgeSamSegmenter:
         """Where images are encoded, and why; sentences for people."""
         return self._encoder.device
 
+    @property
+    def seen_side(self) -> int:
+        """See `ReducingSegmenter`."""
+        return SIDE
+
     def encode(self, image: NDArray[np.uint8]) -> Embedding:
         """Embed (H, W, 3) uint8 RGB: `image` (256, 64, 64) float32 and the decoder's image side.
 
@@ -67,7 +72,11 @@ class EdgeSamSegmenter:
             ModelError: the encoder is damaged or another model, or returns no numbers.
         """
         height, width = image.shape[:2]
-        pixels = network_input(image, Frame(width, height))
+        return self.encode_reduced(image, width, height)
+
+    def encode_reduced(self, picture: NDArray[np.uint8], width: int, height: int) -> Embedding:
+        """`encode` from a smaller picture; see `ReducingSegmenter`."""
+        pixels = network_input(picture, Frame(width, height))
         (result,) = self._encoder.run({"image": pixels})
         embedding = np.asarray(result, np.float32)[0]
         if not np.isfinite(embedding).all():

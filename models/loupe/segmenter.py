@@ -114,6 +114,11 @@ class LoupeSegmenter:
         arrays = {name: np.asarray(a, np.float32) for name, a in embedding.arrays.items()}
         return Embedding(embedding.model, embedding.width, embedding.height, arrays)
 
+    @property
+    def seen_side(self) -> int:
+        """See `ReducingSegmenter`."""
+        return INPUT_SIDE
+
     def encode(self, image: NDArray[np.uint8]) -> Embedding:
         """Embed (H, W, 3) uint8 RGB as `coarse` (C, R, Q) and `fine` (F, 2 R, 2 Q) atlases.
 
@@ -121,11 +126,15 @@ class LoupeSegmenter:
             ModelError: the result is not a number: the weights are damaged.
         """
         height, width = image.shape[:2]
+        return self.encode_reduced(image, width, height)
+
+    def encode_reduced(self, picture: NDArray[np.uint8], width: int, height: int) -> Embedding:
+        """`encode` from a smaller picture; see `ReducingSegmenter`."""
         shape = Resized.of(width, height)
         padded = np.full((*shape.padded, 3), FILL, np.uint8)
         method = cv2.INTER_AREA if shape.scale_x < 1 else cv2.INTER_LINEAR
         padded[: shape.height, : shape.width] = cv2.resize(
-            image, (shape.width, shape.height), interpolation=method
+            picture, (shape.width, shape.height), interpolation=method
         )
         maps = self._encoder.run(None, {"image": padded[None]})
         stride = geometry.COARSE_STRIDE

@@ -61,6 +61,10 @@ class Boxes:
         """See `ProposalSource`."""
         return key in self._detections.boxes
 
+    def names_all(self, key: str) -> bool:
+        """See `ProposalSource`."""
+        return all(one.label for one in self._detections.boxes.get(key, ()))
+
     def ask(
         self, segmenter: Checked, embedding: Embedding, key: str
     ) -> tuple[Sequence[Answer], Sequence[Trouble]]:

@@ -39,6 +39,10 @@ class EverythingMode:
         """See `ProposalSource`."""
         return True
 
+    def names_all(self, key: str) -> bool:
+        """See `ProposalSource`."""
+        return False
+
     def ask(
         self, segmenter: Checked, embedding: Embedding, key: str
     ) -> tuple[Sequence[Answer], Sequence[Trouble]]:

@@ -76,14 +76,14 @@ class Namer:
         vectors: NDArray[np.float32],
     ) -> None:
         self.names = ClassNames(categories)
-        self._categories = categories
+        self.categories = categories
         self._memory = category_ids, vectors
 
     def by_looks(self, found: Found) -> int | None:
         """The class the project's named objects suggest, if they leave no doubt."""
         from annotator.core.suggestions import sure
 
-        category = sure(self._categories, *self._memory, found.looks)
+        category = sure(self.categories, *self._memory, found.looks)
         return None if category is None else category.id
 
 

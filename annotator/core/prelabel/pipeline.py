@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from annotator.core.images import LoadedImage
 
 Read = Callable[[str], "LoadedImage"]
-"""From a key to the complete image; raises UserError."""
+"""See `annotator.core.prelabel.reading.reader`."""
 MOST_READERS = 4
 WAITING = 1
 """Finished images that wait in front of each stage."""
@@ -120,7 +120,8 @@ class _Stages:
         return self._asker.submit(self._ask, key, image, embedding)
 
     def _encode(self, image: Future[LoadedImage]) -> Embedding:
-        return encode(image.result().pixels, self._segmenter)
+        picture = image.result()
+        return encode(picture.pixels, self._segmenter, (picture.width, picture.height))
 
     def _ask(self, key: str, image: Future[LoadedImage], embedding: Future[Embedding]) -> Outcome:
         try:

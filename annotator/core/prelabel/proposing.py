@@ -16,7 +16,15 @@ from annotator.core import raster, views
 from annotator.core.annotation import Origin, Source
 from annotator.core.mask import Mask
 from annotator.core.troubles import Trouble
-from models.api import BatchSegmenter, Embedding, MaskCandidate, Prompt, Segmenter, SegmenterSpec
+from models.api import (
+    BatchSegmenter,
+    Embedding,
+    MaskCandidate,
+    Prompt,
+    ReducingSegmenter,
+    Segmenter,
+    SegmenterSpec,
+)
 from models.describe import BasicDescriber
 from models.encoding import check
 
@@ -54,12 +62,12 @@ class Found:
     Attributes:
         mask: its pixels.
         origin: model, version, score, prompt, stability and label.
-        looks: (d,) vector of `models.describe.BasicDescriber`.
+        looks: (d,) vector of `models.describe.BasicDescriber`; None if nobody looked.
     """
 
     mask: Mask
     origin: Origin
-    looks: NDArray[np.float32]
+    looks: NDArray[np.float32] | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,6 +106,13 @@ class ProposalSource(Protocol):
 
     def wants(self, key: str) -> bool:
         """Whether there is anything to ask about an image; if not, it need not be opened."""
+
+    def names_all(self, key: str) -> bool:
+        """Whether its answers for an image all have a label.
+
+        Then nobody looks at the objects, and a smaller picture of a large image may do
+        (`annotator.core.prelabel.reading`).
+        """
 
     def ask(
         self, segmenter: Checked, embedding: Embedding, key: str
@@ -158,29 +173,40 @@ class Checked:
 
 
 def propose(
-    pixels: NDArray[np.uint8], key: str, segmenter: Segmenter, source: ProposalSource
+    pixels: NDArray[np.uint8],
+    key: str,
+    segmenter: Segmenter,
+    source: ProposalSource,
+    size: tuple[int, int] | None = None,
 ) -> Outcome:
     """The proposals for an image.
 
     Args:
-        pixels: (H, W, 3) uint8 RGB, upright.
+        pixels: (H, W, 3) uint8 RGB, upright; as `annotator.core.prelabel.reading` reads them.
         key: names the image.
         segmenter: the model.
         source: what is asked.
+        size: width and height of the image, if `pixels` is a smaller picture of it.
 
     Raises:
         ModelError: the model cannot do it, or gives values that are not numbers.
     """
-    return complete(pixels, key, segmenter, source, encode(pixels, segmenter))
+    return complete(pixels, key, segmenter, source, encode(pixels, segmenter, size))
 
 
-def encode(pixels: NDArray[np.uint8], segmenter: Segmenter) -> Embedding:
+def encode(
+    pixels: NDArray[np.uint8], segmenter: Segmenter, size: tuple[int, int] | None = None
+) -> Embedding:
     """The first half of `propose`, nearly all of the work for most models.
 
     Raises:
         ModelError: as `propose`.
     """
-    embedding = segmenter.encode(pixels)
+    if size is not None and pixels.shape[1::-1] != size:
+        assert isinstance(segmenter, ReducingSegmenter), "others are given the whole image"
+        embedding = segmenter.encode_reduced(pixels, *size)
+    else:
+        embedding = segmenter.encode(pixels)
     check(embedding, segmenter)
     return embedding
 
@@ -198,6 +224,7 @@ def complete(
         ModelError: as `propose`.
     """
     checked = Checked(segmenter, key)
+    size = embedding.width, embedding.height
     answers, troubles = source.ask(checked, embedding, key)
     found, missing = [], 0
     for answer in answers:
@@ -207,16 +234,14 @@ def complete(
         else:
             found.append(one)
     every = (*troubles, *checked.troubles, *[Trouble(NO_PIXELS, key)] * missing)
-    height, width = pixels.shape[:2]
-    return Outcome(key, tuple(found), every, (width, height))
+    return Outcome(key, tuple(found), every, size)
 
 
 def _found(
     answer: Answer, pixels: NDArray[np.uint8], segmenter: Segmenter, embedding: Embedding
 ) -> Found | None:
     mask = raster.from_array(segmenter.render(embedding, answer.candidate))
-    view = views.of_mask(pixels, mask)
-    if view is None:
+    if not raster.area(mask):
         return None
     spec = segmenter.spec
     origin = Origin(
@@ -228,4 +253,10 @@ def _found(
         stability=answer.stability,
         label=answer.label,
     )
-    return Found(mask, origin, BasicDescriber().describe(*view))
+    return Found(mask, origin, None if answer.label else _looks(pixels, mask))
+
+
+def _looks(pixels: NDArray[np.uint8], mask: Mask) -> NDArray[np.float32] | None:
+    """What an object without a name looks like; None in a smaller picture than the image."""
+    view = views.of_mask(pixels, mask)
+    return None if view is None else BasicDescriber().describe(*view)

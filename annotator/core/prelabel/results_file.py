@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -166,7 +166,7 @@ def write_results(
     out: Path,
     run: RunFile,
     keys: Sequence[str],
-    image_id: Callable[[str], int],
+    image_ids: Mapping[str, int],
     categories: Mapping[int, str],
     unnamed_id: int,
 ) -> None:
@@ -176,28 +176,49 @@ def write_results(
         out: the results file.
         run: what was gathered.
         keys: the images in their order.
-        image_id: of an image.
+        image_ids: of the images.
         categories: names by id.
         unnamed_id: of those, the one for proposals without a name.
 
     Raises:
         UserError: it cannot be written; the old file is as it was.
     """
-
-    def chunks() -> Iterator[bytes]:
-        between = b"[\n"
-        for key, found in run.lines(keys):
-            for value in found:
-                number = unnamed_id if value["category"] is None else value["category"]
-                entry = _entry(value, number, categories[number])
-                yield between + to_json({"image_id": image_id(key), "file_name": key, **entry})
-                between = b",\n"
-        yield b"\n]\n" if between == b",\n" else b"[]\n"
-
+    found = (
+        entry
+        for key, values in run.lines(keys)
+        for entry in entries(key, image_ids[key], values, categories, unnamed_id)
+    )
     try:
-        write_atomic(out, chunks())
+        write_atomic(out, framed(found))
     except OSError as error:
         raise explain(error, out) from error
+
+
+BEGIN, BETWEEN, END, NOTHING = b"[\n", b",\n", b"\n]\n", b"[]\n"
+"""What is around the entries of a results file."""
+
+
+def framed(found: Iterable[bytes]) -> Iterator[bytes]:
+    """The content of a results file with these entries."""
+    before = BEGIN
+    for entry in found:
+        yield before + entry
+        before = BETWEEN
+    yield NOTHING if before == BEGIN else END
+
+
+def entries(
+    key: str,
+    image_id: int,
+    values: Iterable[dict[str, Any]],
+    categories: Mapping[int, str],
+    unnamed_id: int,
+) -> Iterator[bytes]:
+    """The entries of an image, from its lines in a run file."""
+    for value in values:
+        number = unnamed_id if value["category"] is None else value["category"]
+        entry = _entry(value, number, categories[number])
+        yield to_json({"image_id": image_id, "file_name": key, **entry})
 
 
 def _entry(value: dict[str, Any], category_id: int, category: str) -> dict[str, Any]:
