@@ -12,6 +12,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, SignalInstance
 
 from annotator.core.errors import UserError
 from annotator.services.embeddings import Embeddings, ImageFile
+from annotator.services.last_answer import LastAnswer
 from annotator.services.look_ahead import LookAhead
 from annotator.services.task_queue import TaskQueue
 from models.api import Box, Describer, Embedding, MaskCandidate, ModelError, Prompt, Segmenter
@@ -164,6 +165,7 @@ class Assistant(QObject):
         self._crop: Crop | None = None
         self._wanted: Crop | None = None
         self._asked: tuple[Prompt, Crop | None] = (Prompt(), None)
+        self._last = LastAnswer()
         self._resolution = ""
         self._rest = QTimer(self)
         self._rest.setSingleShot(True)
@@ -631,10 +633,17 @@ class Assistant(QObject):
 
             detail = self._embeddings.find(picture.file, segmenter, crop.name)
             if detail is not None:
-                return crops.decode(
-                    segmenter, detail, crop, prompt, lambda: segmenter.decode(embedding, prompt)
+                return self._last.decode(
+                    segmenter,
+                    detail,
+                    prompt,
+                    lambda: crops.decode(
+                        segmenter, detail, crop, prompt, lambda: segmenter.decode(embedding, prompt)
+                    ),
                 )
-        return segmenter.decode(embedding, prompt)
+        return self._last.decode(
+            segmenter, embedding, prompt, lambda: segmenter.decode(embedding, prompt)
+        )
 
     def _describe_candidate(
         self, picture: Picture, candidate: MaskCandidate, model_id: str

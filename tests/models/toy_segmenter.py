@@ -29,6 +29,7 @@ class ToyModel:
         alter: changes what `encode` returns.
         fingerprint: of all instances.
         devices: what every instance may run on.
+        asked: prompts of every `decode`.
     """
 
     calls: list[tuple[str, tuple[int, int]]] = field(default_factory=list)
@@ -37,6 +38,7 @@ class ToyModel:
     fingerprint: str = "weights"
     loads: int = 0
     devices: list[str] = field(default_factory=list)
+    asked: list[Prompt] = field(default_factory=list)
     spec: SegmenterSpec = field(init=False)
 
     def __post_init__(self) -> None:
@@ -92,6 +94,7 @@ class ToySegmenter:
         return replace(embedding, arrays={"image": image, "double": image * 2})
 
     def decode(self, embedding: Embedding, prompt: Prompt) -> tuple[MaskCandidate, ...]:
+        self._model.asked.append(prompt)
         image = np.asarray(embedding.arrays["double"], np.float32) / 2
         rows, columns = image.shape
         box = prompt.box or Box(prompt.points[0].x, prompt.points[0].y, 0, 0)

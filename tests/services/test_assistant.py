@@ -337,6 +337,22 @@ def test_only_the_newest_question_is_answered(
     assert heard == [("answer", prompts[2]), ("answer", CLICK)]
 
 
+def test_a_click_where_the_pointer_rests_repeats_its_preview(
+    qtbot: QtBot, assistant: Assistant, picture: Picture, toy: ToyModel, tmp_path: Path
+) -> None:
+    other = picture_of(write(tmp_path / "b.png", scene()[:, ::-1]))
+    prepare(qtbot, assistant, picture)
+    with qtbot.waitSignal(assistant.previewed, timeout=PATIENCE) as previewed:
+        assistant.preview(picture, CLICK)
+    (preview,) = previewed.args
+    answer = ask(qtbot, assistant, picture)
+    assert toy.asked == [CLICK]
+    assert answer.candidates is preview.candidates
+    elsewhere = ask(qtbot, assistant, other)
+    assert toy.asked == [CLICK, CLICK]
+    assert not np.array_equal(elsewhere.candidates[0].logits, answer.candidates[0].logits)
+
+
 def test_a_forgotten_question_is_not_answered(
     qtbot: QtBot, desks: Callable[..., Desk], picture: Picture, toy: ToyModel
 ) -> None:
