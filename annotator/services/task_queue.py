@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -74,6 +74,7 @@ class TaskQueue(QObject):
         self._streams: OrderedDict[str, _Stream] = OrderedDict()
         self._running: _Task | _Stream | None = None
         self._undelivered: list[_Task | _Stream] = []
+        self._dropped: list[_Stream] = []
         self._closing = False
         self._busy = False
         self._state = threading.Condition()
@@ -104,7 +105,10 @@ class TaskQueue(QObject):
         done: Callable[[], None],
         failed: Failed,
     ) -> None:
-        """Advance an iterator in the background; replaces the stream of the same slot."""
+        """Advance an iterator in the background; replaces the stream of the same slot.
+
+        A generator that is cancelled is closed on the thread, after the step it is at.
+        """
         with self._state:
             self._cancel(slot)
             self._streams[slot] = _Stream(slot, start, step, done, failed)
@@ -123,7 +127,9 @@ class TaskQueue(QObject):
 
     def _cancel(self, slot: str) -> None:
         self._tasks.pop(slot, None)
-        self._streams.pop(slot, None)
+        if (stream := self._streams.pop(slot, None)) is not None:
+            self._dropped.append(stream)
+            self._state.notify()
         for job in (self._running, *self._undelivered):
             if job is not None and job.slot == slot:
                 job.is_cancelled = True
@@ -138,6 +144,7 @@ class TaskQueue(QObject):
         with self._state:
             self._closing = True
             self._tasks.clear()
+            self._dropped += self._streams.values()
             self._streams.clear()
             self._state.notify()
         self._thread.join(patience)
@@ -145,6 +152,9 @@ class TaskQueue(QObject):
     def _next(self) -> _Task | _Stream | None:
         with self._state:
             while (job := self._ready()) is None and not self._closing:
+                if self._dropped:
+                    self._end_dropped()
+                    continue
                 self._set_busy(bool(self._streams))
                 self._state.wait()
             if self._closing:
@@ -152,6 +162,18 @@ class TaskQueue(QObject):
             self._set_busy(True)
             self._running = job
             return job
+
+    def _end_dropped(self) -> None:
+        """Let generators nobody waits for end what they began, where they began it."""
+        while self._dropped:
+            iterator = self._dropped.pop().iterator
+            if isinstance(iterator, Generator):
+                # It may take a while, and others may want to ask for something.
+                self._state.release()
+                try:
+                    iterator.close()
+                finally:
+                    self._state.acquire()
 
     def _ready(self) -> _Task | _Stream | None:
         if self._tasks:
@@ -165,6 +187,11 @@ class TaskQueue(QObject):
             self._busy_seen.emit(busy)
 
     def _run(self) -> None:
+        self._work()
+        with self._state:
+            self._end_dropped()
+
+    def _work(self) -> None:
         while (job := self._next()) is not None:
             try:
                 call = self._advance(job)

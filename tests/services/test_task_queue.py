@@ -200,3 +200,28 @@ def test_close_ends_the_thread_and_drops_what_waits(qtbot: QtBot) -> None:
     queue.close()
     qtbot.wait(20)
     assert answers == []
+
+
+def test_a_cancelled_generator_is_closed_on_the_thread(qtbot: QtBot) -> None:
+    queue = TaskQueue("worker")
+    ended: list[str] = []
+    stepped: list[int] = []
+
+    def steps() -> Iterator[int]:
+        try:
+            yield from range(1_000_000)
+        finally:
+            ended.append(threading.current_thread().name)
+
+    def begin() -> None:
+        queue.stream("s", steps, stepped.append, lambda: None, never)
+
+    begin()
+    qtbot.waitUntil(lambda: len(stepped) > 2)
+    queue.cancel("s")
+    qtbot.waitUntil(lambda: ended == ["worker"])
+    stepped.clear()
+    begin()
+    qtbot.waitUntil(lambda: len(stepped) > 2)
+    queue.close()
+    assert ended == ["worker", "worker"]
