@@ -82,7 +82,7 @@ def _from_journal(path: Path) -> Iterator[tuple[str, Annotation]]:
 
 def _from_coco(path: Path, folder: Path) -> Iterator[tuple[str, Annotation]]:
     from annotator.core.formats.coco.reading import read_coco
-    from annotator.services.importing import Resolver
+    from annotator.core.formats.resolver import Resolver
 
     if not path.is_file():
         raise UserError(

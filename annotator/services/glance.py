@@ -56,7 +56,7 @@ def glance(folder: Path, project_dir: Path | None, space: str) -> Glance:
     if not coco.is_file():
         return Glance(nothing)
     from annotator.core.formats.coco.reading import read_coco
-    from annotator.services.importing import Resolver
+    from annotator.core.formats.resolver import Resolver
 
     dataset = read_coco(coco, Resolver(folder).key)
     return Glance(nothing, {image.key: image for image in dataset.images}, dataset.categories)

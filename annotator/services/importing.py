@@ -2,71 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from annotator.core.errors import UserError
+from annotator.core.formats.resolver import Resolver
 
 if TYPE_CHECKING:
     from annotator.core.annotation import Annotation, Category
     from annotator.core.formats.coco.dataset import Dataset
     from annotator.services.document import Document
-
-
-class Resolver:
-    """Finds the image of the folder that a `file_name` means.
-
-    A relative path that exists is taken as it is; otherwise the only image of that base name in
-    the folder and its sub-folders; otherwise the name stays, for an image that is missing.
-
-    Args:
-        folder: the images.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._by_name: dict[str, list[str]] | None = None
-
-    def key(self, file_name: str) -> str:
-        """The key of the image."""
-        for name in (file_name, file_name.replace("\\", "/")):
-            path = PurePosixPath(name)
-            if not path.is_absolute() and ".." not in path.parts and self._is_file(str(path)):
-                return str(path)
-        candidates = self._candidates(path.name)
-        return candidates[0] if len(candidates) == 1 else file_name
-
-    def size(self, key: str) -> tuple[int, int]:
-        """Width and height of the upright image, (0, 0) if it cannot be read."""
-        from annotator.core.images import probe
-
-        if not self._is_file(key):
-            return (0, 0)
-        try:
-            info = probe(self._folder / key)
-        except UserError:
-            return (0, 0)
-        return info.width, info.height
-
-    def _is_file(self, name: str) -> bool:
-        try:
-            return (self._folder / name).is_file()
-        except (OSError, ValueError):
-            return False
-
-    def _candidates(self, base: str) -> list[str]:
-        if self._by_name is None:
-            self._by_name = defaultdict(list)
-            for folder, folders, files in os.walk(self._folder):
-                folders[:] = [name for name in folders if not name.startswith(".")]
-                relative = Path(folder).relative_to(self._folder)
-                for name in files:
-                    self._by_name[name].append((relative / name).as_posix())
-        return self._by_name.get(base, [])
 
 
 def describe_problems(path: Path, problems: Iterable[str], kept: Path | None = None) -> UserError:

@@ -14,10 +14,11 @@ from PySide6.QtCore import QLockFile
 
 from annotator.core.errors import UserError
 from annotator.core.files import fingerprint, free_name, time_stamp
+from annotator.core.formats.resolver import Resolver
 from annotator.services import journal, operations
 from annotator.services.coco_export import CocoState, is_foreign, load_state, save_state
 from annotator.services.document import Document
-from annotator.services.importing import Resolver, describe_problems
+from annotator.services.importing import describe_problems
 from annotator.services.journal import DamagedJournal
 from annotator.services.operations import Operation
 from annotator.services.project_folder import COCO, Place, find_place, lock_project

@@ -52,7 +52,7 @@ def salvage(damaged: Path, place: Place, coco: Path) -> str:
 
 def _read(coco: Path, place: Place) -> Dataset | None:
     from annotator.core.formats.coco.reading import read_coco
-    from annotator.services.importing import Resolver
+    from annotator.core.formats.resolver import Resolver
 
     resolver = Resolver(place.folder)
     try:

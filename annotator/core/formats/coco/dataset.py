@@ -8,12 +8,12 @@ from typing import Any
 
 from annotator.core.annotation import Annotation, Category, ImageRecord
 from annotator.core.codec import annotation_from_json
+from annotator.core.formats.api import UNNAMED, UNNAMED_ID
+
+__all__ = ["UNNAMED", "UNNAMED_ID", "Dataset", "Entry", "new_header"]
 
 OURS = "annotator"
 """The one key under which the program keeps what COCO has no word for."""
-UNNAMED = "unnamed"
-UNNAMED_ID = 999_999
-"""Category of objects without a name, far away from the classes people make."""
 MAX_PIXELS = 2**31 - 1
 """pycocotools counts pixels in 32 bits."""
 UNKNOWN_LICENSE = {"id": 1, "name": "Unknown", "url": ""}
