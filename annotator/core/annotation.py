@@ -40,7 +40,9 @@ class Origin:
         prompt: the clicks and box that produced the shape.
         stability: how little the shape depends on the threshold of its logits, 0 to 1.
         follows: id of the object of an earlier image that was followed to this one.
-        label: what the file called the box that was the prompt, empty without one.
+        label: what the file called the box that was the prompt, what a model that names by itself
+            called it, or the name of the object it resembles; else empty.
+        resembles: id of the accepted object of another image that it was taken for again.
     """
 
     source: Source = Source.PERSON
@@ -51,6 +53,7 @@ class Origin:
     stability: float | None = None
     follows: int | None = None
     label: str = ""
+    resembles: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

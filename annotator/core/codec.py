@@ -43,6 +43,10 @@ def origin_to_json(origin: Origin) -> dict[str, Any]:
         value["follows"] = origin.follows
     if origin.label:
         value["label"] = origin.label
+    if origin.edited:
+        value["edited"] = True
+    if origin.resembles is not None:
+        value["resembles"] = origin.resembles
     return value
 
 
@@ -58,6 +62,7 @@ def origin_from_json(value: dict[str, Any]) -> Origin:
         value.get("stability"),
         value.get("follows"),
         str(value.get("label", "")),
+        value.get("resembles"),
     )
 
 
