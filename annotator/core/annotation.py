@@ -43,6 +43,7 @@ class Origin:
         label: what the file called the box that was the prompt, what a model that names by itself
             called it, or the name of the object it resembles; else empty.
         resembles: id of the accepted object of another image that it was taken for again.
+        edited: a person has changed the shape since; everything else says how it began.
     """
 
     source: Source = Source.PERSON
@@ -54,6 +55,7 @@ class Origin:
     follows: int | None = None
     label: str = ""
     resembles: int | None = None
+    edited: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,7 @@ def origin_from_json(value: dict[str, Any]) -> Origin:
         value.get("follows"),
         str(value.get("label", "")),
         value.get("resembles"),
+        edited=bool(value.get("edited", False)),
     )
 
 

@@ -89,28 +89,35 @@ def crop(mask: Mask) -> Crop:
 
 def crop_at(mask: Mask, x0: int, y0: int, x1: int, y1: int) -> Crop:
     """The pixels of columns x0 to x1 and rows y0 to y1 (ends exclusive, inside the image)."""
-    width = max(x1 - x0, 0)
-    starts, ends = _spans(mask)
+    width, height = max(x1 - x0, 0), max(y1 - y0, 0)
     low, high = x0 * mask.height, x1 * mask.height
-    keep = (ends > low) & (starts < high)
-    starts = np.clip(starts[keep] - low, 0, width * mask.height)
-    ends = np.clip(ends[keep] - low, 0, width * mask.height)
-    marks = np.zeros(width * mask.height + 1, np.int8)
-    marks[starts] += 1
-    marks[ends] -= 1
-    columns = np.cumsum(marks[:-1], dtype=np.int8).reshape(width, mask.height)
-    return Crop(x0, y0, columns[:, y0:y1].T.astype(bool))
+
+    def place(positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Of the first pixel of the piece that lies at or after these positions of the image."""
+        columns, rows = np.divmod(np.clip(positions, low, high) - low, mask.height)
+        return np.asarray(columns * height + np.clip(rows - y0, 0, height))
+
+    starts, ends = _spans(mask)
+    near = slice(int(np.searchsorted(ends, low, "right")), int(np.searchsorted(starts, high)))
+    starts, ends = place(starts[near]), place(ends[near])
+    keep = starts < ends
+    marks = np.zeros(width * height + 1, np.int8)
+    marks[starts[keep]] += 1
+    marks[ends[keep]] -= 1
+    columns = np.cumsum(marks[:-1], dtype=np.int8).reshape(width, height)
+    return Crop(x0, y0, columns.T.astype(bool))
 
 
 def from_crop(piece: Crop, width: int, height: int) -> Mask:
     """The mask of an image of this size whose pixels outside the piece are background."""
-    columns = np.zeros((piece.pixels.shape[1], piece.pixels.shape[0] + 2), np.int8)
+    across, down = piece.pixels.shape[1], piece.pixels.shape[0]
+    columns = np.zeros((across, down + 2), np.bool_)
     columns[:, 1:-1] = piece.pixels.T
-    change = np.diff(columns, axis=1)
-    col, row = np.nonzero(change == 1)
-    starts = (col + piece.x) * height + row + piece.y
-    col, row = np.nonzero(change == -1)
-    ends = (col + piece.x) * height + row + piece.y
+    flat = columns.ravel()
+    # Every column begins and ends with background, so starts and ends take turns.
+    col, row = np.divmod(np.flatnonzero(flat[1:] != flat[:-1]) + 1, down + 2)
+    places = (col + piece.x) * height + row - 1 + piece.y
+    starts, ends = places[0::2], places[1::2]
     # Runs that touch across a column break are one run of the sequence.
     joined = starts[1:] == ends[:-1]
     starts = np.concatenate((starts[:1], starts[1:][~joined]))
@@ -121,17 +128,23 @@ def from_crop(piece: Crop, width: int, height: int) -> Mask:
 
 def from_array(pixels: NDArray[np.bool_]) -> Mask:
     """The mask of an (H, W) bool array; quickest when its memory is column-major."""
-    if pixels.flags.f_contiguous:
-        height, width = pixels.shape
-        return Mask(width, height, bytes(coco_mask.encode(pixels.view(np.uint8))["counts"]))
-    rows = np.flatnonzero(pixels.any(axis=1))
     height, width = pixels.shape
-    if rows.size == 0:
+    # Along the memory first: most images are mostly background.
+    if pixels.flags.f_contiguous:
+        x0, x1 = _span(pixels.any(axis=0))
+        y0, y1 = _span(pixels[:, x0:x1].any(axis=1))
+    else:
+        y0, y1 = _span(pixels.any(axis=1))
+        x0, x1 = _span(pixels[y0:y1].any(axis=0))
+    if x0 == x1:
         return empty(width, height)
-    y0, y1 = int(rows[0]), int(rows[-1]) + 1
-    cols = np.flatnonzero(pixels[y0:y1].any(axis=0))
-    x0, x1 = int(cols[0]), int(cols[-1]) + 1
     return from_crop(Crop(x0, y0, pixels[y0:y1, x0:x1]), width, height)
+
+
+def _span(inside: NDArray[np.bool_]) -> tuple[int, int]:
+    """From the first to behind the last one that is true; (0, 0) without any."""
+    found = np.flatnonzero(inside)
+    return (int(found[0]), int(found[-1]) + 1) if found.size else (0, 0)
 
 
 def to_array(mask: Mask) -> NDArray[np.bool_]:
@@ -177,6 +190,44 @@ def union(masks: Iterable[Mask]) -> Mask:
     parts = list(masks)
     merged = coco_mask.merge([_rle(part) for part in parts])
     return Mask(parts[0].width, parts[0].height, bytes(merged["counts"]))
+
+
+def intersection(first: Mask, second: Mask) -> Mask:
+    """The pixels of both masks."""
+    merged = coco_mask.merge([_rle(first), _rle(second)], intersect=True)
+    return Mask(first.width, first.height, bytes(merged["counts"]))
+
+
+def exclusion(first: Mask, second: Mask) -> Mask:
+    """The pixels of exactly one of two masks; costs follow the number of their runs."""
+    places, counts = np.unique(np.concatenate((_flips(first), _flips(second))), return_counts=True)
+    flips = places[counts == 1]
+    total = first.width * first.height
+    return from_runs(np.diff(flips, prepend=0, append=total), first.width, first.height)
+
+
+def difference(first: Mask, second: Mask) -> Mask:
+    """The pixels of the first mask that are not in the second."""
+    return exclusion(first, intersection(first, second))
+
+
+def _flips(mask: Mask) -> NDArray[np.int64]:
+    """Positions of the column-major sequence whose pixel differs from the one before."""
+    edges = np.cumsum(runs(mask))[:-1]
+    places, counts = np.unique(edges, return_counts=True)
+    # A run without pixels turns back what the edge before it turned.
+    return places[counts % 2 == 1]
+
+
+def patched(mask: Mask, piece: Crop) -> Mask:
+    """The mask with the pixels of a piece (inside the image) in place of its own.
+
+    All other pixels stay as they are. Costs follow the piece and the number of runs.
+    """
+    h, w = piece.pixels.shape
+    before = crop_at(mask, piece.x, piece.y, piece.x + w, piece.y + h)
+    changed = Crop(piece.x, piece.y, before.pixels != piece.pixels)
+    return exclusion(mask, from_crop(changed, mask.width, mask.height))
 
 
 def move(mask: Mask, dx: int, dy: int) -> Mask:
