@@ -6,9 +6,7 @@ run that was killed goes on exactly where it was.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,7 +14,6 @@ from PySide6.QtCore import QCoreApplication
 
 from annotator.core.annotation import Annotation, Annotations, Category, ImageRecord
 from annotator.core.errors import UserError
-from annotator.core.formats.coco.dataset import UNNAMED, UNNAMED_ID
 from annotator.core.formats.detections.values import Known
 from annotator.core.mask import Mask
 from annotator.core.prelabel.naming import Lines, Named, Names, Tally
@@ -27,7 +24,6 @@ from annotator.services.glance import glance
 from annotator.services.project_folder import lock_file
 
 if TYPE_CHECKING:
-    from annotator.core.prelabel.joining import Namer
     from annotator.core.prelabel.proposing import Found, Outcome
     from annotator.core.prelabel.run import Run
 
@@ -126,9 +122,7 @@ class ProjectWriter:
 
     def known(self, *, resume: bool) -> Known:
         """See `Target`."""
-        begun = self._begun() if resume else None
-        names = begun["categories"] if begun else _names_of(self._document.categories())
-        return _known((self._document.record(key) for key in self._document.keys()), names)  # noqa: SIM118
+        return known_in(self._document, resume=resume)
 
     def begin(self, run: Run, detections: Known, labels: Sequence[str], *, resume: bool) -> int:
         """See `Target`."""
@@ -147,15 +141,13 @@ class ProjectWriter:
         return 0
 
     def _begun(self) -> dict[str, Any] | None:
-        note = self._document.note(NOTE)
-        return note if isinstance(note, dict) else None
+        return _begun_in(self._document)
 
     def _take_up(self) -> None:
-        while chunk := self._document.note(f"{NOTE} {self._chunks}"):
-            self._done.update(chunk)
-            self._chunk = chunk
-            self._chunks += 1
-        self._chunks = max(self._chunks - 1, 0)
+        chunks = _chunks_of(self._document)
+        self._done = {number for chunk in chunks for number in chunk}
+        self._chunk = chunks[-1] if chunks else []
+        self._chunks = max(len(chunks) - 1, 0)
 
     def is_done(self, key: str) -> bool:
         """See `Target`."""
@@ -256,6 +248,30 @@ class ProjectTarget(ProjectWriter):
         """See `Target`."""
         QCoreApplication.processEvents()
         self._document.close()
+
+
+def known_in(document: Document, *, resume: bool) -> Known:
+    """What numbers of images and classes mean in a project, as it was when the run began."""
+    begun = _begun_in(document) if resume else None
+    names = begun["categories"] if begun else _names_of(document.categories())
+    return _known((document.record(key) for key in document.keys()), names)  # noqa: SIM118
+
+
+def done_images(document: Document) -> frozenset[int]:
+    """Ids of the images that the last run of a project has finished."""
+    return frozenset(number for chunk in _chunks_of(document) for number in chunk)
+
+
+def _begun_in(document: Document) -> dict[str, Any] | None:
+    note = document.note(NOTE)
+    return note if isinstance(note, dict) else None
+
+
+def _chunks_of(document: Document) -> list[list[int]]:
+    chunks: list[list[int]] = []
+    while chunk := document.note(f"{NOTE} {len(chunks)}"):
+        chunks.append(chunk)
+    return chunks
 
 
 def _known(records: Iterable[ImageRecord], names: Mapping[str, str]) -> Known:

@@ -1,0 +1,220 @@
+"""What a run in the window can ask a model: a table; each row says what people choose for it.
+
+A further source of proposals is one more `SourceKind` in `KINDS`: the dialog builds its form from
+the options, and the run calls `make` on its own thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from annotator.core.formats.detections.values import Known
+
+if TYPE_CHECKING:
+    from annotator.core.prelabel.proposing import ProposalSource
+    from annotator.core.troubles import Trouble
+    from annotator.services.settings import Settings
+    from models.everything import Options
+
+Values = Mapping[str, Any]
+"""What was chosen: JSON values by `Option.name`."""
+AUTO = -1.0
+"""A share that suits the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One thing people choose.
+
+    Attributes:
+        name: of the value.
+        title: in the form, with a mnemonic.
+        kind: "whole" (int), "percent" (share 0 to 1, or `AUTO` where `auto` is said), "path"
+            (text, "" for none) or "choice" (one of `choices`).
+        default: the value at first.
+        tip: a sentence.
+        least: of whole numbers.
+        most: of whole numbers.
+        suffix: unit of a whole number.
+        auto: what `AUTO` is called, "" if it cannot be chosen.
+        choices: values and titles.
+        folder: whether a path may be a folder, too.
+        patterns: of files, as in "Text (*.txt)".
+    """
+
+    name: str
+    title: str
+    kind: Literal["whole", "percent", "path", "choice"]
+    default: Any
+    tip: str = ""
+    least: int = 0
+    most: int = 1_000_000
+    suffix: str = ""
+    auto: str = ""
+    choices: tuple[tuple[str, str], ...] = ()
+    folder: bool = False
+    patterns: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a source may need to know of the project.
+
+    Attributes:
+        folder: of the images.
+        keys: all images.
+        known: what numbers of images and classes mean in the project.
+    """
+
+    folder: Path
+    keys: Sequence[str]
+    known: Known
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Made:
+    """A source, ready to be asked.
+
+    Attributes:
+        source: decides what the model is asked.
+        troubles: what could not be used.
+        known: what the numbers mean that a file uses.
+    """
+
+    source: ProposalSource
+    troubles: Sequence[Trouble] = ()
+    known: Known = field(default_factory=Known)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceKind:
+    """One kind of source.
+
+    Attributes:
+        id: in notes of projects.
+        title: for people.
+        hint: a sentence or two.
+        options: what people choose, with the user's preferences as the first values.
+        problem: why it cannot begin with these values, "" if it can. Must be quick.
+        make: makes the source; on the thread of the run. May raise UserError or ModelError.
+    """
+
+    id: str
+    title: str
+    hint: str
+    options: Callable[[Settings], tuple[Option, ...]]
+    problem: Callable[[Values], str]
+    make: Callable[[Values, Context], Made]
+
+
+def kind_of(source_id: str) -> SourceKind | None:
+    """The kind with this id, None if this version does not know it."""
+    return next((kind for kind in KINDS if kind.id == source_id), None)
+
+
+# --- Every object ---
+
+
+def _everything_options(settings: Settings) -> tuple[Option, ...]:
+    suits = "As suits the model"
+    return (
+        Option("side", "&Points along each side:", "whole", settings.propose_side,
+               "More find smaller objects and take longer.", 2, 64),
+        Option("min_score", "Least &confidence:", "percent", settings.propose_score,
+               "How good the model thinks a mask is.", auto=suits),
+        Option("min_stability", "Least s&tability:", "percent", settings.propose_stability,
+               "How little a mask changes with its threshold.", auto=suits),
+        Option("max_overlap", "Most &overlap:", "percent", settings.propose_overlap,
+               "Of masks that overlap more only the best is proposed, and none where you have an "
+               "object already."),
+        Option("min_area", "S&mallest object:", "whole", settings.propose_area, suffix=" px²"),
+    )  # fmt: skip
+
+
+def _everything(values: Values, context: Context) -> Made:
+    from annotator.core.prelabel.everything_mode import EverythingMode
+
+    return Made(EverythingMode(_grid(values)))
+
+
+def _grid(values: Values) -> Options:
+    from models.everything import Options
+
+    def share(name: str) -> float | None:
+        return float(values[name]) if values[name] >= 0 else None
+
+    return Options(
+        side=values["side"],
+        min_score=share("min_score"),
+        min_stability=share("min_stability"),
+        max_overlap=values["max_overlap"],
+        min_area=values["min_area"],
+    )
+
+
+# --- Boxes ---
+
+
+def _boxes_options(settings: Settings) -> tuple[Option, ...]:
+    return (
+        Option("path", "&Boxes:", "path", "",
+               "COCO results (one JSON file), or a folder of YOLO text or Pascal VOC files.",
+               folder=True, patterns="Boxes (*.json *.xml *.txt)"),
+        Option("names", "&Names:", "path", "",
+               "What the numbers in the boxes mean, if the project does not say it: a COCO file "
+               "with images and categories, or for YOLO a text with one name a line.",
+               patterns="Names (*.json *.txt *.names *.yaml)"),
+        Option("classes", "New c&lasses:", "choice", "add",
+               "What becomes of boxes whose label is no class of the project yet.",
+               choices=(("add", "Add them to the project"), ("existing", "Leave their boxes out"))),
+        Option("min_score", "Least &confidence:", "percent", 0.0,
+               "Of the box; boxes without one stay."),
+        Option("min_stability", "Least s&tability:", "percent", 0.0,
+               "How little a mask changes with its threshold."),
+        Option("min_area", "S&mallest object:", "whole", 1, suffix=" px²", least=1),
+    )  # fmt: skip
+
+
+def _boxes_problem(values: Values) -> str:
+    for name, what in (("path", "boxes"), ("names", "names")):
+        text = values[name].strip()
+        if not text and name == "path":
+            return "Choose the file or folder with the boxes."
+        if text and not Path(text).exists():
+            return f"The {what} “{text}” do not exist."
+    return ""
+
+
+def _boxes(values: Values, context: Context) -> Made:
+    from annotator.core.formats.detections.reading import read_boxes
+    from annotator.core.prelabel.boxes import Boxes, BoxOptions
+
+    names = Path(values["names"]) if values["names"].strip() else None
+    found = read_boxes(Path(values["path"]), context.keys, "auto", context.known, names)
+    kept = BoxOptions(values["min_score"], values["min_stability"], float(values["min_area"]))
+    return Made(Boxes(found, kept), found.troubles, found.known)
+
+
+KINDS: tuple[SourceKind, ...] = (
+    SourceKind(
+        "everything",
+        "Every object the model sees",
+        "Objects get a name where those you named leave no doubt.",
+        _everything_options,
+        lambda values: "",
+        _everything,
+    ),
+    SourceKind(
+        "boxes",
+        "Boxes or results from a file",
+        "Each box of a detector becomes a mask and keeps its label and score. Images without "
+        "boxes are left alone.",
+        _boxes_options,
+        _boxes_problem,
+        _boxes,
+    ),
+)
+"""What can be asked; the first is the default."""
