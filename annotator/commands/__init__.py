@@ -6,6 +6,7 @@ A command is a module with `run(arguments) -> exit code`; it is imported only wh
 from __future__ import annotations
 
 import importlib
+import keyword
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -14,12 +15,14 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "models": "list, download, check, import and remove the files of models",
         "embed": "prepare the images of a folder, so that each is clickable at once",
         "prelabel": "propose the objects of all images of a folder",
+        "export": "write what was accepted in a project for training, in any format",
+        "convert": "read one format and write another, without a project",
         "adapt": "train the built-in model further on what was accepted in a project",
         "evaluate-names": "measure how often the right name is suggested",
     }
 )
 """What comes first on the command line, and what it does; `name` is the module of the same name
-with underscores."""
+with underscores (`import_`, because Python has that word)."""
 
 
 def is_command(arguments: Sequence[str]) -> bool:
@@ -36,7 +39,9 @@ def run(arguments: Sequence[str]) -> int:
     Raises:
         SystemExit: after --help (0) and for bad arguments (2).
     """
-    module = importlib.import_module(f"annotator.commands.{arguments[0].replace('-', '_')}")
+    name = arguments[0].replace("-", "_")
+    name += "_" if keyword.iskeyword(name) else ""
+    module = importlib.import_module(f"annotator.commands.{name}")
     code: int = module.run(list(arguments[1:]))
     return code
 

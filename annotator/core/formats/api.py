@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,14 +29,23 @@ class LabelledImage:
         annotations: bottom layer first, without proposals; may be made when it is first looked at.
         file: the image file, None where there is none.
         split: the part of the data it belongs to ("train"), "" without splits.
-        coco: the objects as COCO entries with commas between, where the journal has kept them.
+        coco: gives the objects as COCO entries with commas between, or None where the journal has
+            not kept them.
+        category_ids: of the objects, where they are known without making them.
     """
 
     record: ImageRecord
     annotations: Sequence[Annotation] = ()
     file: Path | None = None
     split: str = ""
-    coco: bytes | None = None
+    coco: Callable[[], bytes | None] | None = None
+    category_ids: tuple[int | None, ...] | None = None
+
+    def used(self) -> Iterable[int | None]:
+        """The category ids of the objects."""
+        if self.category_ids is not None:
+            return self.category_ids
+        return (annotation.category_id for annotation in self.annotations)
 
 
 @dataclass(frozen=True, slots=True)

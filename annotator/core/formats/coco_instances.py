@@ -72,9 +72,12 @@ class _Writer:
             if not len(image.annotations):
                 continue
             self._target.annotations += len(image.annotations)
+            kept = None
             if image.coco is not None and not self._polygons and not self._rle:
-                self._unnamed = self._unnamed or unnamed in image.coco
-                yield image.coco
+                kept = image.coco()
+            if kept:
+                self._unnamed = self._unnamed or unnamed in kept
+                yield kept
             else:
                 yield from self._made(image)
 
@@ -160,7 +163,8 @@ def content_of_dataset(
         for record in dataset.images:
             found = entries.get(record.id, [])
             objects = Later(len(found), partial(_annotations, found))
-            yield LabelledImage(record, objects, resolver.file(record.key))
+            ids = tuple(entry.value["category"] for entry in found)
+            yield LabelledImage(record, objects, resolver.file(record.key), category_ids=ids)
 
     return Content(
         dataset.categories, images, len(dataset.images), dataset.header, dataset.unnamed_id,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import annotator.core.formats as package
 from annotator.core.errors import UserError
-from annotator.core.formats.api import FormatSpec
+from annotator.core.formats.api import Content, FormatSpec, Origin
 
 
 @cache
@@ -65,3 +65,21 @@ def recognise(path: Path) -> FormatSpec:
         f"“{path}” may be in several formats.",
         f"Say which one it is: {', '.join(spec.id for spec in found)}.",
     )
+
+
+def open_content(origin: Origin, name: str = "") -> Content:
+    """Read whatever this is.
+
+    Args:
+        origin: the file or folder.
+        name: id of its format, "" to find out.
+
+    Raises:
+        UserError: it is not known, or is not what it should be.
+    """
+    spec = format_spec(name) if name else recognise(origin.path)
+    if spec.read is None:
+        raise UserError(f"{spec.title} can only be written.", f"Readable: {', '.join(readers())}.")
+    if not origin.path.exists():
+        raise UserError(f"“{origin.path}” does not exist.", "Check the spelling or the drive.")
+    return spec.read(origin)

@@ -1,0 +1,54 @@
+"""`annotator export PROJECT`: what was accepted, in the format a trainer reads."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from annotator.commands.format_options import (
+    add_output,
+    format_list,
+    guarded,
+    output_options,
+    progress,
+    tell,
+)
+
+
+def run(arguments: list[str]) -> int:
+    """Run `annotator export` with these arguments.
+
+    Returns:
+        0 when everything was written, 1 when nothing was.
+
+    Raises:
+        SystemExit: after --help (0) and for bad arguments (2).
+    """
+    parser = argparse.ArgumentParser(
+        prog="annotator export",
+        description="Write the accepted objects of a project, open in a window or not.",
+        epilog=format_list(out=True),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", type=Path, metavar="PROJECT", help="the folder of the images")
+    parser.add_argument("--project", type=Path, metavar="DIR", help="where the journal is")
+    parser.add_argument("--format", default="coco", metavar="F", help="see below (coco)")
+    parser.add_argument(
+        "-o", "--out", type=Path, required=True, metavar="OUT",
+        help="a new folder; for COCO also a .json file",
+    )  # fmt: skip
+    add_output(parser)
+    given = parser.parse_args(arguments)
+    return guarded("export", lambda: _export(given))
+
+
+def _export(given: argparse.Namespace) -> int:
+    from annotator.core.formats.exporting import export
+    from annotator.core.formats.registry import format_spec
+    from annotator.services.project_content import project_content
+
+    spec, options = format_spec(given.format), output_options(given)
+    with project_content(given.folder, given.project) as content:
+        report = export(content, spec, given.out, options, progress())
+    tell(report, as_json=given.json)
+    return 0

@@ -1,0 +1,119 @@
+"""A project as content to export: open in a window or not, as of one moment, image by image."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from annotator.core.annotation import Annotation
+from annotator.core.codec import annotation_from_json
+from annotator.core.errors import UserError
+from annotator.core.files import from_json
+from annotator.core.formats.api import Content, LabelledImage, Origin
+from annotator.services.journal import (
+    connect_beside,
+    load_categories,
+    load_counter,
+    load_header,
+    load_images,
+    record,
+)
+from annotator.services.project_folder import COCO, known_journal
+from annotator.services.store import explain_failure
+
+_VALUES = "SELECT value FROM annotations WHERE image=? AND NOT proposed ORDER BY place"
+_TEXTS = """
+SELECT group_concat(coco, char(44, 10)), count(coco) = count(*)
+FROM (SELECT coco FROM annotations WHERE image=? AND NOT proposed ORDER BY place)"""
+
+
+@contextmanager
+def project_content(folder: Path, project_dir: Path | None = None) -> Iterator[Content]:
+    """What is accepted in a project; use it on one thread, and not after the end.
+
+    Where the folder has no project yet, its COCO file is read.
+
+    Args:
+        folder: the images.
+        project_dir: the project's own files, None for the usual place.
+
+    Raises:
+        UserError: there is no project and no COCO file, or it cannot be read.
+    """
+    folder = Path(os.path.realpath(folder))
+    journal = known_journal(folder, project_dir)
+    if journal is None:
+        yield _of_coco(folder)
+        return
+    try:
+        db = connect_beside(journal)
+        try:
+            db.execute("BEGIN")
+            yield _of_journal(db, folder)
+        finally:
+            db.close()
+    except sqlite3.Error as error:
+        raise explain_failure(error, journal) from error
+
+
+def _of_coco(folder: Path) -> Content:
+    from annotator.core.formats.coco_instances import read
+
+    if not (folder / COCO).is_file():
+        raise UserError(
+            f"“{folder}” is no project: it has neither “.annotator” nor “{COCO}”.",
+            "Open it in the window once, or name the folder of the images.",
+        )
+    return read(Origin(folder / COCO, folder))
+
+
+def _of_journal(db: sqlite3.Connection, folder: Path) -> Content:
+    count = db.execute("SELECT count(*) FROM images").fetchone()[0]
+    sizes = dict[str, tuple[int, int, int]]()
+    return Content(
+        tuple(load_categories(db)[0]), partial(_images, db, folder, sizes), count, load_header(db),
+        load_counter(db, "unnamed"), name=folder.name,
+    )  # fmt: skip
+
+
+def _images(
+    db: sqlite3.Connection, folder: Path, sizes: dict[str, tuple[int, int, int]]
+) -> Iterator[LabelledImage]:
+    from annotator.core.formats.reading import Later
+
+    for row in load_images(db):
+        image = record(row)
+        path = folder / image.key
+        file = path if path.is_file() else None
+        if not image.width and file is not None:
+            width, height, orientation = _size(image.key, file, sizes)
+            image = replace(image, width=width, height=height, orientation=orientation)
+        objects = Later(image.count, partial(_annotations, db, image.id))
+        yield LabelledImage(image, objects, file, coco=partial(_texts, db, image.id))
+
+
+def _size(key: str, file: Path, sizes: dict[str, tuple[int, int, int]]) -> tuple[int, int, int]:
+    """Size and orientation of an image that was never opened, read once for all passes."""
+    if key not in sizes:
+        from annotator.core.images import probe
+
+        try:
+            info = probe(file)
+            sizes[key] = (info.width, info.height, info.orientation)
+        except UserError:
+            sizes[key] = (0, 0, 1)
+    return sizes[key]
+
+
+def _annotations(db: sqlite3.Connection, image: int) -> list[Annotation]:
+    return [annotation_from_json(from_json(value)) for (value,) in db.execute(_VALUES, (image,))]
+
+
+def _texts(db: sqlite3.Connection, image: int) -> bytes | None:
+    text, is_whole = db.execute(_TEXTS, (image,)).fetchone()
+    return text.encode() if is_whole and text else None
