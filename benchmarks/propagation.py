@@ -111,7 +111,7 @@ def sequence(rng: np.random.Generator, pictures: list[Picture], frames: int, occ
     one, other = (chosen[i] for i in rng.choice(len(chosen), 2, replace=False))
     ground = cv2.resize(pictures[rng.integers(len(pictures))].pixels(), (800, 600))
     what, cover = sprite(*one), sprite(*other)
-    course = _course(rng, what)
+    course = course_of(rng, what)
     # The other one crosses the middle of the way.
     middle = course.start + course.speed * frames / 2 + course.bend * (frames / 2) ** 2
     way = rng.normal(0, 1, 2)
@@ -133,7 +133,8 @@ def sequence(rng: np.random.Generator, pictures: list[Picture], frames: int, occ
     return Sequence(tuple(images), tuple(masks), occluded)
 
 
-def _course(rng: np.random.Generator, what: Sprite) -> Course:
+def course_of(rng: np.random.Generator, what: Sprite) -> Course:
+    """A way through the image made by chance."""
     side = rng.uniform(90, 220)
     angle, pace = rng.uniform(0, 2 * np.pi), rng.uniform(3, 18)
     heading = np.array([np.cos(angle), np.sin(angle)])

@@ -56,13 +56,27 @@ def read_accepted(project: Path, project_dir: Path | None = None) -> Accepted:
         UserError: there is no project, or it cannot be read.
     """
     folder = (project.parent if project.is_file() else project).resolve()
+    name = project.stem if project.is_file() and project.name != COCO else folder.name
+    return _accepted(name, folder, accepted_objects(project, project_dir))
+
+
+def accepted_objects(
+    project: Path, project_dir: Path | None = None
+) -> Iterator[tuple[str, Annotation]]:
+    """The accepted objects of a project with the keys of their images, in their order.
+
+    Args:
+        project: as `read_accepted`.
+        project_dir: as `read_accepted`.
+
+    Raises:
+        UserError: there is no project, or it cannot be read.
+    """
+    folder = (project.parent if project.is_file() else project).resolve()
     path = None if project.is_file() else known_journal(folder, project_dir)
     if path is not None:
-        rows: Iterable[tuple[str, Annotation]] = _from_journal(path)
-    else:
-        rows = _from_coco(project if project.is_file() else folder / COCO, folder)
-    name = project.stem if project.is_file() and project.name != COCO else folder.name
-    return _accepted(name, folder, rows)
+        return _from_journal(path)
+    return _from_coco(project if project.is_file() else folder / COCO, folder)
 
 
 def _from_journal(path: Path) -> Iterator[tuple[str, Annotation]]:

@@ -265,6 +265,19 @@ class FastSamSegmenter:
         found = [_candidate(logits, score, letterbox) for logits, score in chosen]
         return tuple(one for one in found if one is not None) or (_nothing(objects, letterbox),)
 
+    def instances(self, embedding: Embedding) -> list[MaskCandidate]:
+        """Everything that was found, the surest first; nobody has to ask for it.
+
+        Raises:
+            ModelError: the embedding is damaged.
+        """
+        objects, letterbox = _objects(embedding)
+        every = (
+            _candidate(objects.logits([place])[0], float(score), letterbox)
+            for place, score in enumerate(objects.scores)
+        )
+        return [one for one in every if one is not None]
+
     def render(self, embedding: Embedding, candidate: MaskCandidate) -> NDArray[np.bool_]:
         """The candidate as an (H, W) bool mask, column-major."""
         return placed_mask(candidate, embedding.width, embedding.height)

@@ -6,10 +6,17 @@ described.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from annotator.core.annotation import Annotation, Annotations, Category, ImageRecord, Source
+from annotator.core.annotation import (
+    Annotation,
+    Annotations,
+    Category,
+    ImageRecord,
+    Origin,
+    Source,
+)
 from annotator.core.everything import added, merged
 from annotator.core.vocabulary import clean_name, same_name
 
@@ -77,30 +84,49 @@ class Namer:
     ) -> None:
         self.names = ClassNames(categories)
         self.categories = categories
-        self._memory = category_ids, vectors
+        self.memory = category_ids, vectors
 
     def by_looks(self, found: Found) -> int | None:
         """The class the project's named objects suggest, if they leave no doubt."""
         from annotator.core.suggestions import sure
 
-        category = sure(self.categories, *self._memory, found.looks)
+        category = sure(self.categories, *self.memory, found.looks)
         return None if category is None else category.id
 
 
-def is_replaceable(annotation: Annotation, names: ClassNames) -> bool:
-    """Whether it was proposed from a box and nobody has done anything with it since."""
+def is_replaceable(annotation: Annotation, names: ClassNames, ask: str = "boxes") -> bool:
+    """Whether a run of a kind proposed it and nobody has done anything with it since.
+
+    Args:
+        annotation: an object of an image.
+        names: the classes of the project.
+        ask: what the run asked, from the settings of its source.
+    """
     origin = annotation.origin
     return (
         annotation.proposed
         and origin.source is Source.MODEL
         and origin.follows is None
-        and origin.prompt is not None
-        and origin.prompt.box is not None
-        and not origin.prompt.points
-        # Naming does not accept: another name than that of the box may be a person's.
+        and _KINDS[ask](origin)
+        # Naming does not accept: another name than that it came with may be a person's.
         and annotation.category_id == (names.find(origin.label) if origin.label else None)
         and not (annotation.hidden or annotation.locked or annotation.attributes)
     )
+
+
+def _is_from_box(origin: Origin) -> bool:
+    prompt = origin.prompt
+    from_box = prompt is not None and prompt.box is not None and not prompt.points
+    return from_box and origin.resembles is None
+
+
+_KINDS: Mapping[str, Callable[[Origin], bool]] = {
+    "boxes": _is_from_box,
+    "again": lambda origin: origin.resembles is not None,
+    # No other part of the program proposes without a prompt.
+    "instances": lambda origin: origin.prompt is None,
+}
+"""What tells the proposals of a kind of run, but for everything mode, from those of the others."""
 
 
 def joined(
@@ -112,8 +138,8 @@ def joined(
 ) -> tuple[Annotations, Annotations]:
     """The objects of an image after a run, and those of them that are new.
 
-    A run replaces what an earlier one of its kind proposed. Proposals from boxes also take the
-    place of those of everything mode that are the same object: they know its name.
+    A run replaces what an earlier one of its kind proposed. Proposals of other kinds than
+    everything mode also take the place of its proposals of the same object: they know its name.
 
     Args:
         present: the objects of the image.
@@ -122,7 +148,8 @@ def joined(
         settings: of the source.
         names: the classes of the project.
     """
-    if settings["ask"] != "boxes":
+    ask = str(settings["ask"])
+    if ask not in _KINDS:
         return merged(present, proposals, max_overlap)
-    stay = tuple(one for one in present if not is_replaceable(one, names))
+    stay = tuple(one for one in present if not is_replaceable(one, names, ask))
     return added(stay, proposals, max_overlap)

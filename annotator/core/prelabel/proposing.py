@@ -42,17 +42,19 @@ class Answer:
 
     Attributes:
         candidate: the mask.
-        prompt: what was asked.
+        prompt: what was asked; None if nobody had to ask.
         score: 0 to 1, None if nobody knows.
-        stability: 0 to 1.
+        stability: 0 to 1, None if nobody knows.
         label: the name it has already, or "".
+        resembles: see `Origin`.
     """
 
     candidate: MaskCandidate
-    prompt: Prompt
+    prompt: Prompt | None
     score: float | None
-    stability: float
+    stability: float | None
     label: str = ""
+    resembles: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,11 +132,13 @@ class Checked:
     Args:
         segmenter: answers.
         key: of the image, for the troubles.
+        pixels: of the image, for sources that look at it.
     """
 
-    def __init__(self, segmenter: Segmenter, key: str) -> None:
+    def __init__(self, segmenter: Segmenter, key: str, pixels: NDArray[np.uint8]) -> None:
         self._segmenter = segmenter
         self._key = key
+        self.pixels = pixels
         self.troubles: list[Trouble] = []
 
     @property
@@ -223,7 +227,7 @@ def complete(
     Raises:
         ModelError: as `propose`.
     """
-    checked = Checked(segmenter, key)
+    checked = Checked(segmenter, key, pixels)
     size = embedding.width, embedding.height
     answers, troubles = source.ask(checked, embedding, key)
     found, missing = [], 0
@@ -252,6 +256,7 @@ def _found(
         answer.prompt,
         stability=answer.stability,
         label=answer.label,
+        resembles=answer.resembles,
     )
     return Found(mask, origin, None if answer.label else _looks(pixels, mask))
 

@@ -1,0 +1,1 @@
+"""Models that label images by themselves, one a file; see `models.labelling`."""
