@@ -216,7 +216,7 @@ def _flips(mask: Mask) -> NDArray[np.int64]:
     edges = np.cumsum(runs(mask))[:-1]
     places, counts = np.unique(edges, return_counts=True)
     # A run without pixels turns back what the edge before it turned.
-    return places[counts % 2 == 1]
+    return np.asarray(places[counts % 2 == 1])
 
 
 def patched(mask: Mask, piece: Crop) -> Mask:

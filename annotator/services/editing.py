@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
-from annotator.core.annotation import Annotation, Annotations
+from annotator.core.annotation import Annotation, Annotations, Source
 from annotator.core.errors import UserError
 from annotator.core.proposals import accepted
+from annotator.services.mask_editing import MaskEditing
 from annotator.services.proposals import Proposals
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Editing(QObject):
         self._selection: frozenset[int] = frozenset()
         self._clipboard: Annotations = ()
         self.proposals = Proposals(self)
+        self.masks = MaskEditing(self)
 
     @property
     def document(self) -> Document | None:
@@ -138,11 +140,19 @@ class Editing(QObject):
             if annotation.locked and (new is None or new.locked):
                 new = annotation
             elif new is not None and new.shape != annotation.shape:
-                new = accepted(new)
+                new = self.corrected(new)
             if new is not None:
                 after.append(new)
-        if tuple(after) != self.annotations:
-            self._document.edit(self._key, tuple(after), text)
+        settled = self.masks.settled(self.annotations, tuple(after))
+        if settled != self.annotations:
+            self._document.edit(self._key, settled, text)
+
+    @staticmethod
+    def corrected(annotation: Annotation) -> Annotation:
+        """An object whose shape a person changed: accepted, and its origin says so."""
+        origin = annotation.origin
+        edited = origin.edited or origin.source is not Source.PERSON
+        return replace(accepted(annotation), origin=replace(origin, edited=edited))
 
     def delete_selected(self) -> None:
         """Delete the selected annotations; proposals alone are rejected."""
@@ -154,13 +164,13 @@ class Editing(QObject):
     def _count(self) -> str:
         chosen = self.selected
         if len(chosen) == 1:
-            return self._name(chosen[0].category_id)
+            return self.name_of(chosen[0].category_id)
         return f"{len(chosen)} objects"
 
     def rename_selected(self, category_id: int) -> None:
         """Give the selected annotations this class."""
         self.change(
-            f"Name {self._name(category_id)}", lambda a: replace(a, category_id=category_id)
+            f"Name {self.name_of(category_id)}", lambda a: replace(a, category_id=category_id)
         )
 
     def set_flag(self, ids: Iterable[int], flag: str, value: bool) -> None:
@@ -253,10 +263,12 @@ class Editing(QObject):
         if not copies:
             self.reported.emit(UserError("The copied objects lie outside this image."))
             return
-        document.edit(key, (*self.annotations, *copies), f"{verb} {len(copies)}")
+        after = self.masks.settled(self.annotations, (*self.annotations, *copies))
+        document.edit(key, after, f"{verb} {len(copies)}")
         self.select(copy.id for copy in copies)
 
-    def _name(self, category_id: int | None) -> str:
+    def name_of(self, category_id: int | None) -> str:
+        """What people call an object of this class."""
         if category_id is None or self._document is None:
             return "object"
         return self._document.category(category_id).name

@@ -180,6 +180,7 @@ class Proposals(QObject):
         if not chosen:
             return 0, 0
         after = decided(before, (a.id for a in chosen), accept=accept, category_id=category_id)
+        after = self._editing.masks.settled(before, after)
         return document.edit(key, after, _describe(document, chosen, accept)), len(chosen)
 
     def decide_shown(
@@ -317,27 +318,42 @@ class Proposals(QObject):
 
     def take_back(self) -> None:
         """Undo the last decision for the folder as one, where nothing was changed since."""
-        document, last = self._editing.document, self.last
-        if document is None or last is None:
+        last = self.last
+        if last is not None:
+            self._last = None
+            self.undo_steps(last.steps)
+
+    def undo_steps(self, steps: Mapping[str, int]) -> None:
+        """Undo one step in each of these images, where nothing was changed since.
+
+        Args:
+            steps: number of the step by the key of its image.
+
+        Raises:
+            UserError: a decision for the folder is still going on.
+        """
+        document = self._editing.document
+        if document is None:
             return
-        self._last = None
+        if self.running:
+            raise UserError("A decision for the whole folder is still going on.", "Wait for it.")
         kept: list[str] = []
 
         def visit(key: str) -> None:
-            if document.last_step(key) == last.steps[key]:
+            if document.last_step(key) == steps[key]:
                 document.undo(key)
             else:
                 kept.append(key)
 
         def finish() -> None:
-            done = len(last.steps) - len(kept) - len(self._queue)
+            done = len(steps) - len(kept) - len(self._queue)
             self._queue.clear()
             text = f"Taken back in {_many(done, 'image')}."
             if kept:
                 text += f" {_many(len(kept), 'image')} changed since and kept."
             self._editing.noticed.emit(text)
 
-        self._start(list(last.steps), visit, finish)
+        self._start(list(steps), visit, finish)
 
     def stop(self) -> None:
         """End the decision for the folder here; what is done stays, and can be undone."""

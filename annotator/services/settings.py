@@ -38,6 +38,7 @@ class Settings:
         pixel_grid: lines between pixels when near.
         hover_preview: show what a click would give before the click.
         mask_opacity: 0.05 to 1.
+        brush_size: diameter of the brush, image pixels, 1 to 1000.
         wheel: "zoom": the wheel zooms; "scroll": it scrolls and Ctrl+wheel zooms (labelme).
         model: id of the segmenter, "" for the default one.
         names: id of the text model that suggests names, "" for none.
@@ -62,6 +63,7 @@ class Settings:
     pixel_grid: bool = True
     hover_preview: bool = True
     mask_opacity: float = 0.45
+    brush_size: float = 24.0
     wheel: str = "zoom"
     model: str = ""
     names: str = ""
@@ -279,6 +281,7 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "pixel_grid": _truth,
     "hover_preview": _truth,
     "mask_opacity": _number(float, 0.05, 1.0),
+    "brush_size": _number(float, 1.0, 1000.0),
     "model": str,
     "names": str,
     "propose_side": _number(int, 2, 64),

@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from annotator.core.mask import Mask
 
 
+EDITING_TOOLS = frozenset({"brush", "eraser", "lasso", "outline", "fill", "knife"})
+"""Tools that change the pixels of objects."""
+
+
 class Workspace(Editing):
     """One project, one current image, one open prompt, one selection.
 
@@ -55,7 +59,7 @@ class Workspace(Editing):
     image_failed = Signal(str, object)
     """The current image cannot be read: key and `UserError`."""
     tool_changed = Signal(str)
-    """Id of the tool: "smart", "box", "polygon", "select" or "pan"."""
+    """Id of the tool, a key of `annotator.ui.tools.TOOLS`."""
     draft_changed = Signal(object)
     """The open `PromptDraft` changed (marks or choice)."""
     candidates_changed = Signal(object)
@@ -158,6 +162,7 @@ class Workspace(Editing):
         document.use_rle_only(self._settings.settings.segmentation == "rle")
         self._settings.remember_folder(document.folder)
         self.project_opened.emit(document)
+        self.masks.overlap_changed.emit(self.masks.overlap)
         self._restore_place(document)
         self._scan.start(document.folder)
         self.assistant.warm_up()
@@ -553,9 +558,12 @@ class Workspace(Editing):
             Source.MODEL, finished.model.id, finished.model.version, finished.score, prompt
         )
         annotation = Annotation(document.new_id(), finished.mask, category_id, origin)
-        name = self._name(category_id)
-        objects = (*document.annotations(finished.key), annotation)
+        name = self.name_of(category_id)
+        before = document.annotations(finished.key)
+        objects = self.masks.settled(before, (*before, annotation))
         document.edit(finished.key, objects, f"Add {name}")
+        if finished.key == self._key and self._tool in EDITING_TOOLS and not self._draft:
+            self.select((annotation.id,))
         self._suggesting.remember(annotation.id, finished.vector)
         picture = self.picture()
         if picture is not None and picture.key == finished.key:
@@ -569,10 +577,10 @@ class Workspace(Editing):
         if document is None or key is None:
             return
         annotation = Annotation(document.new_id(), shape, self._active, polygons=polygons)
-        document.edit(
-            key, (*document.annotations(key), annotation), f"Draw {self._name(self._active)}"
-        )
-        self.select((annotation.id,))
+        before = document.annotations(key)
+        after = self.masks.settled(before, (*before, annotation))
+        document.edit(key, after, f"Draw {self.name_of(self._active)}")
+        self.select({annotation.id} & {a.id for a in after})
         self._suggesting.describe(annotation)
 
     def propose_everything(self) -> None:
@@ -674,9 +682,14 @@ class Workspace(Editing):
         return self._tool
 
     def set_tool(self, tool: str) -> None:
-        """Change the tool; the open prompt stays until it is accepted or cleared."""
+        """Change the tool; the open prompt stays until it is accepted or cleared.
+
+        A tool that changes pixels accepts it: its object is selected, to be changed.
+        """
         if tool != self._tool:
             self._tool = tool
+            if tool in EDITING_TOOLS and self._draft.prompt:
+                self.accept()
             self.preview(None)
             self.tool_changed.emit(tool)
 

@@ -19,6 +19,7 @@ from PySide6.QtGui import (
     QKeyEvent,
     QMouseEvent,
     QPainter,
+    QTabletEvent,
     QWheelEvent,
 )
 from PySide6.QtWidgets import QToolTip, QWidget
@@ -29,11 +30,13 @@ from annotator.ui import items
 from annotator.ui.canvas_image import SCROLL, ImageView, spot
 from annotator.ui.canvas_layers import MaskLayer
 from annotator.ui.canvas_overlay import CandidateItems, Overlay
+from annotator.ui.canvas_painting import Painting
 from annotator.ui.canvas_preview import Previewer
 from annotator.ui.canvas_view import Frame
+from annotator.ui.gestures import Gesture, GestureEvent, Ghost, Grip, Resizing, Sketch
 from annotator.ui.items import AnnotationItem
 from annotator.ui.key_guard import RELEASE_MS
-from annotator.ui.tools import TOOLS, Gesture, GestureEvent, Ghost, Grip, Resizing, Sketch, Tool
+from annotator.ui.tools import TOOLS, Tool
 from models.api import Box, MaskCandidate, Point, Prompt
 
 if TYPE_CHECKING:
@@ -54,12 +57,6 @@ _ARROWS = {
     Qt.Key.Key_Right: (1, 0),
     Qt.Key.Key_Up: (0, -1),
     Qt.Key.Key_Down: (0, 1),
-}
-_RESIZE_CURSORS = {
-    (0, 1): Qt.CursorShape.SizeVerCursor,
-    (1, 0): Qt.CursorShape.SizeHorCursor,
-    (1, 1): Qt.CursorShape.SizeFDiagCursor,
-    (1, -1): Qt.CursorShape.SizeBDiagCursor,
 }
 _MARK_HINT = "Drag to move. Right click, Alt+click or Delete removes it."
 _BUTTONS = {Qt.MouseButton.LeftButton: "left", Qt.MouseButton.RightButton: "right"}
@@ -108,6 +105,7 @@ class Canvas(ImageView):
         self._rise.timeout.connect(self._finish_release)
         self._wheel_rest = 0
         self._preview = Previewer(workspace, self)
+        self.painting = Painting(self)
         self._hold_timer = self._timer(HOLD_MS, self._drop_stale)
         self._refine_timer = self._timer(0, self.viewport().update)
         self._spinner_timer = self._timer(SPINNER_DELAY_MS, self._spin)
@@ -207,14 +205,15 @@ class Canvas(ImageView):
         return [self._item(annotation, known) for annotation in self._workspace.visible]
 
     def _item(self, annotation: Annotation, known: dict[int, AnnotationItem]) -> AnnotationItem:
-        color = self._color(annotation.category_id)
+        color = self.color_of(annotation.category_id)
         item = known.get(annotation.id)
         same = item is not None and (item.annotation is annotation or item.annotation == annotation)
         if item and same and item.color == color:
             return item
         return AnnotationItem(annotation, color, item)
 
-    def _color(self, category_id: int | None) -> str:
+    def color_of(self, category_id: int | None) -> str:
+        """Of a class as "#rrggbb", "" without one."""
         return "" if category_id is None else self._colors.get(category_id, "")
 
     def _follow_annotations(self, key: str) -> None:
@@ -238,7 +237,7 @@ class Canvas(ImageView):
             self._follow_annotations(self._workspace.key)
 
     def _follow_active(self, category_id: int | None) -> None:
-        self._overlay.color = self._color(category_id)
+        self._overlay.color = self.color_of(category_id)
         self.viewport().update()
 
     def _follow_selection(self, ids: frozenset[int]) -> None:
@@ -254,6 +253,7 @@ class Canvas(ImageView):
     def _follow_tool(self, tool: str) -> None:
         self._park_gesture()
         self._tool_id = tool
+        self.painting.show_ring(tool == "eraser")
         self._overlay.mark_hovered = self._overlay.handle_hovered = self._overlay.hovered = None
         self._unpark_gesture()
         self._show_hovered()
@@ -370,10 +370,14 @@ class Canvas(ImageView):
         self._masks.show(self._view, QSize(*self._device_size()))
         painter.save()
         painter.scale(1 / self._scale, 1 / self._scale)
-        if self._masks.paint(painter):
+        pending = self._masks.paint(painter)
+        if pending:
             self._refine_timer.start()
         painter.restore()
+        size = QSize(*self._device_size())
+        self.painting.paint_live(painter, frame, size, drawn=not pending)
         self._overlay.paint(painter, frame)
+        self.painting.paint_ring(painter)
 
     # --- Gestures ---
 
@@ -478,8 +482,27 @@ class Canvas(ImageView):
         elif isinstance(sketch, Resizing):
             self._masks.lift(frozenset((sketch.annotation_id,)))
         else:
-            self._masks.lift(frozenset())
+            self._masks.lift(self.painting.lifted)
         self.viewport().update()
+
+    @property
+    def mask_opacity(self) -> float:
+        """Of mask fills, 0 to 1."""
+        return self._overlay.opacity
+
+    @property
+    def brush_size(self) -> float:
+        """Diameter of the brush, image pixels."""
+        return self._settings.settings.brush_size
+
+    def set_brush_size(self, size: float) -> None:
+        """Change the diameter of the brush."""
+        self._settings.update(brush_size=size)
+
+    def brush_pointer(self) -> QPointF | None:
+        """Where the brush is shown (viewport pixels), or None."""
+        shown = self._tool.paints and self._ready and self._panning is None
+        return self._pointer if shown else None
 
     def ask_preview(self, prompt: Prompt) -> None:
         """Show what a prompt would give."""
@@ -579,12 +602,14 @@ class Canvas(ImageView):
             shift=bool(held & Qt.KeyboardModifier.ShiftModifier),
             ctrl=bool(held & Qt.KeyboardModifier.ControlModifier),
             alt=bool(held & Qt.KeyboardModifier.AltModifier),
+            pressure=self.painting.pressure,
         )
 
     def follow_pointer(self, at: QPointF | None) -> None:
         """The pointer is here (viewport pixels), or nowhere."""
         super().follow_pointer(at)
         self._show_crosshair()
+        self.painting.show_ring()
 
     def _show_crosshair(self) -> None:
         shown = self._settings.settings.crosshair and self._tool.precise and self._ready
@@ -634,7 +659,7 @@ class Canvas(ImageView):
             return Qt.CursorShape.OpenHandCursor
         grip = overlay.mark_hovered or overlay.handle_hovered
         if grip is not None:
-            return _grip_cursor(grip)
+            return hits.grip_cursor(grip)
         hovered = overlay.hovered
         if self._tool_id == "select" and hovered in overlay.selected and hovered is not None:
             return Qt.CursorShape.SizeAllCursor
@@ -651,11 +676,18 @@ class Canvas(ImageView):
             text = _MARK_HINT if self._overlay.mark_hovered is not None else ""
             QToolTip.showText(event.globalPos(), text, self.viewport())
             return True
+        elif isinstance(event, QTabletEvent):
+            self.painting.tablet(event)
+            return False
         return super().viewportEvent(event)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
-        """Alt cycles the candidates; otherwise zoom or scroll."""
-        if event.modifiers() & Qt.KeyboardModifier.AltModifier:
+        """Alt sizes the brush or cycles the candidates; otherwise zoom or scroll."""
+        alt = event.modifiers() & Qt.KeyboardModifier.AltModifier
+        if alt and self._tool.paints:
+            self.painting.wheel(event)
+            event.accept()
+        elif alt:
             # With Alt, Qt turns the wheel sideways.
             self._cycle(event.angleDelta().y() or event.angleDelta().x())
             event.accept()
@@ -796,10 +828,3 @@ class Canvas(ImageView):
 
 def _as_press(event: GestureEvent) -> GestureEvent:
     return replace(event, kind="press")
-
-
-def _grip_cursor(grip: Grip) -> Qt.CursorShape:
-    if grip.side == (0, 0):
-        return Qt.CursorShape.PointingHandCursor
-    x, y = grip.side
-    return _RESIZE_CURSORS.get((x, y)) or _RESIZE_CURSORS[(-x, -y)]

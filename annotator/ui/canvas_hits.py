@@ -8,15 +8,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from PySide6.QtCore import QRectF
+from PySide6.QtCore import QRectF, Qt
 
 from annotator.ui import items
+from annotator.ui.gestures import DRAG, NEAR, Grip
 from annotator.ui.items import AnnotationItem
-from annotator.ui.tools import DRAG, NEAR, Grip
 from models.api import Box, Point
 
 SLACK = 3.0
 """Viewport pixels by which very small objects may be missed."""
+_RESIZE_CURSORS = {
+    (0, 1): Qt.CursorShape.SizeVerCursor,
+    (1, 0): Qt.CursorShape.SizeHorCursor,
+    (1, 1): Qt.CursorShape.SizeFDiagCursor,
+    (1, -1): Qt.CursorShape.SizeBDiagCursor,
+}
 
 
 def mark_at(marks: Sequence[Point | Box], x: float, y: float, unit: float) -> Grip | None:
@@ -79,3 +85,11 @@ def items_in(drawn: Sequence[AnnotationItem], box: Box) -> list[AnnotationItem]:
         if box.contains(item.bounds.x0, item.bounds.y0)
         and box.contains(item.bounds.x1, item.bounds.y1)
     ]
+
+
+def grip_cursor(grip: Grip) -> Qt.CursorShape:
+    """The pointer over a handle, or over the mark of a point."""
+    if grip.side == (0, 0):
+        return Qt.CursorShape.PointingHandCursor
+    x, y = grip.side
+    return _RESIZE_CURSORS.get((x, y)) or _RESIZE_CURSORS[(-x, -y)]

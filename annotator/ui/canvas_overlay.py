@@ -10,8 +10,16 @@ from PySide6.QtGui import QColor, QPainter
 
 from annotator.ui import items
 from annotator.ui.canvas_view import Frame
+from annotator.ui.gestures import (
+    Ghost,
+    Grip,
+    PathSketch,
+    PolygonSketch,
+    Resizing,
+    RubberBand,
+    Sketch,
+)
 from annotator.ui.items import AnnotationItem, CandidateItem
-from annotator.ui.tools import Ghost, Grip, PolygonSketch, Resizing, RubberBand, Sketch
 from models.api import Box, MaskCandidate, Point
 
 MOST_TAGS = 12
@@ -169,6 +177,10 @@ class Overlay:
             if plain:
                 painter.fillRect(rect, QColor(255, 255, 255, 28))
             items.draw_frame(painter, rect, color, dashed=plain)
+        elif isinstance(sketch, PathSketch):
+            color = items.NEGATIVE if sketch.removes else items.brightened(QColor(self._active()))
+            path = [frame.point(x, y) for x, y in sketch.path]
+            items.draw_path_sketch(painter, path, color, closed=sketch.closed)
         elif isinstance(sketch, PolygonSketch):
             corners = [frame.point(x, y) for x, y in sketch.corners]
             pointer = frame.point(*sketch.pointer) if sketch.pointer is not None else None

@@ -490,6 +490,49 @@ def draw_sketch(
         painter.drawEllipse(vertex, radius, radius)
 
 
+def draw_path_sketch(
+    painter: QPainter, path: Sequence[QPointF], color: QColor, *, closed: bool
+) -> None:
+    """A line drawn by hand; `closed`: what it encloses is meant."""
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    shape = QPainterPath()
+    shape.addPolygon(QPolygonF(list(path)))
+    if closed:
+        fill = QColor(color)
+        fill.setAlphaF(0.18)
+        painter.fillPath(shape, fill)
+        painter.strokePath(_closing(path), _pen(QColor(255, 255, 255, 200), 1.2, 1.0, dashed=True))
+    painter.strokePath(shape, _pen(QColor(0, 0, 0, 160), 3.6, 1.0))
+    painter.strokePath(shape, _pen(color, 1.8, 1.0))
+
+
+def _closing(path: Sequence[QPointF]) -> QPainterPath:
+    line = QPainterPath(path[-1])
+    line.lineTo(path[0])
+    return line
+
+
+def draw_ring(painter: QPainter, frame: QRectF, *, removes: bool, text: str) -> None:
+    """The brush: a circle of its size, red where it takes away, and its size in words."""
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    color = QColor("#ff8a80") if removes else QColor("white")
+    for pen in (_pen(QColor(0, 0, 0, 170), 3.2, 1.0), _pen(color, 1.4, 1.0)):
+        painter.setPen(pen)
+        painter.drawEllipse(frame)
+    if text:
+        metrics = QFontMetricsF(painter.font())
+        label = QRectF(
+            frame.right() + 6, frame.bottom() + 2, metrics.horizontalAdvance(text) + 10,
+            metrics.height() + 4,
+        )  # fmt: skip
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(0, 0, 0, 170))
+        painter.drawRoundedRect(label, 3, 3)
+        painter.setPen(QColor("white"))
+        painter.drawText(label, Qt.AlignmentFlag.AlignCenter, text)
+
+
 def draw_crosshair(painter: QPainter, at: QPointF, width: int, height: int) -> None:
     """Two lines through the pointer, open at the pointer itself."""
     painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)

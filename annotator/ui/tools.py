@@ -2,180 +2,43 @@
 
 A gesture is started with the press; the canvas sends it every further `GestureEvent` until it
 returns. Escape closes the generator, so what a gesture shows is taken down in `finally`. A tool is
-one entry of `TOOLS`.
+one entry of `TOOLS`. Tools that change pixels stand in `annotator.ui.pixel_tools`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from functools import partial
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt
 
 from annotator.core.errors import UserError
+from annotator.ui import pixel_tools
+from annotator.ui.gestures import (
+    DRAG,
+    NEAR,
+    Gesture,
+    GestureEvent,
+    Ghost,
+    Grip,
+    PolygonSketch,
+    Resizing,
+    RubberBand,
+    Surface,
+    clamped,
+    distance,
+    inside,
+    resized,
+    rounded,
+    spanned,
+)
 from models.api import Box, Point, Prompt
 
 if TYPE_CHECKING:
     from annotator.core.annotation import Annotation
-    from annotator.services.workspace import Workspace
-
-DRAG = 4.0
-"""Viewport pixels the pointer must move before a press counts as a drag."""
-NEAR = 9.0
-"""Viewport pixels within which a mark, a handle or the first corner of a polygon is caught."""
-
-
-@dataclass(frozen=True, slots=True)
-class GestureEvent:
-    """One thing that happened during a gesture.
-
-    Attributes:
-        kind: "press", "move", "release", "double" (the second press of a double click), or the
-            commands "accept" and "take_back".
-        x: image pixels, not clipped to the image; likewise y.
-        view_x: viewport pixels; likewise view_y.
-        button: "left" or "right" for presses and releases.
-        shift: modifier key; likewise ctrl and alt.
-    """
-
-    kind: str
-    x: float = 0.0
-    y: float = 0.0
-    view_x: float = 0.0
-    view_y: float = 0.0
-    button: str = "left"
-    shift: bool = False
-    ctrl: bool = False
-    alt: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Grip:
-    """What is caught of a mark or a frame: the side, (0, 0) for a point.
-
-    Attributes:
-        target: index of the mark in the draft, or id of the annotation.
-        side: -1, 0 or 1 horizontally and vertically.
-    """
-
-    target: int
-    side: tuple[int, int] = (0, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class RubberBand:
-    """A rectangle being dragged: "prompt", "shape" or "selection"."""
-
-    box: Box
-    purpose: str
-
-
-@dataclass(frozen=True, slots=True)
-class PolygonSketch:
-    """Corners clicked so far and where the next one would be; `closing`: at the first corner."""
-
-    corners: tuple[tuple[float, float], ...]
-    pointer: tuple[float, float] | None
-    closing: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Ghost:
-    """The selected objects on their way, by whole image pixels."""
-
-    dx: int
-    dy: int
-
-
-@dataclass(frozen=True, slots=True)
-class Resizing:
-    """A box annotation while one of its handles is dragged."""
-
-    annotation_id: int
-    box: Box
-
-
-Sketch = RubberBand | PolygonSketch | Ghost | Resizing
-Gesture = Generator[None, GestureEvent, None]
-
-
-class Surface(Protocol):
-    """What a gesture can ask of the canvas."""
-
-    last_pick: tuple[float, float] | None
-
-    @property
-    def workspace(self) -> Workspace:
-        """What is open."""
-
-    def image_size(self) -> tuple[int, int]:
-        """Width and height of the current image."""
-
-    def reach(self, pixels: float) -> float:
-        """Viewport pixels in image pixels."""
-
-    def sketch(self, sketch: Sketch | None) -> None:
-        """Show an unfinished shape."""
-
-    def ask_preview(self, prompt: Prompt) -> None:
-        """Show what a prompt would give; the newest wins, one question at a time."""
-
-    def mark_at(self, x: float, y: float) -> Grip | None:
-        """The prompt mark at an image position."""
-
-    def handle_at(self, x: float, y: float) -> Grip | None:
-        """The handle of a selected box annotation at an image position."""
-
-    def objects_at(self, x: float, y: float) -> list[int]:
-        """Ids of the objects at an image position that can be selected, topmost first."""
-
-    def objects_in(self, box: Box) -> list[int]:
-        """Ids of the objects that lie in a box and can be selected."""
-
-    def pan(self, dx: float, dy: float) -> None:
-        """Move the view by viewport pixels."""
-
-    def open_menu(self, event: GestureEvent, annotation_id: int | None) -> None:
-        """Ask the window for the context menu."""
-
-
-def _distance(first: GestureEvent, second: GestureEvent) -> float:
-    return math.hypot(first.view_x - second.view_x, first.view_y - second.view_y)
-
-
-def _clamped(surface: Surface, x: float, y: float) -> tuple[float, float]:
-    width, height = surface.image_size()
-    return min(max(x, 0.0), float(width)), min(max(y, 0.0), float(height))
-
-
-def _inside(surface: Surface, event: GestureEvent, slack: float = 8.0) -> bool:
-    """On the image or a few viewport pixels beside it."""
-    x, y = _clamped(surface, event.x, event.y)
-    return math.hypot(event.x - x, event.y - y) <= surface.reach(slack)
-
-
-def _spanned(surface: Surface, start: GestureEvent, end: GestureEvent) -> Box:
-    """The box between two events on the image; Shift makes it square."""
-    x, y = end.x, end.y
-    if end.shift:
-        side = max(abs(x - start.x), abs(y - start.y))
-        x = start.x + math.copysign(side, x - start.x)
-        y = start.y + math.copysign(side, y - start.y)
-    return Box.spanning(start.x, start.y, x, y).clipped(*surface.image_size())
-
-
-def resized(box: Box, side: tuple[int, int], x: float, y: float) -> Box:
-    """The box with the side or corner that is held moved to a position."""
-    x0, x1 = (x if side[0] < 0 else box.x0), (x if side[0] > 0 else box.x1)
-    y0, y1 = (y if side[1] < 0 else box.y0), (y if side[1] > 0 else box.y1)
-    return Box.spanning(x0, y0, x1, y1)
-
-
-def rounded(box: Box) -> Box:
-    """On whole pixels."""
-    return Box(*(float(round(v)) for v in (box.x0, box.y0, box.x1, box.y1)))
 
 
 # --- Smart tool ---
@@ -198,7 +61,7 @@ def _remove_mark(surface: Surface, press: GestureEvent, grip: Grip) -> Gesture:
     event = yield
     while event.kind != "release":
         event = yield
-    if _distance(press, event) <= DRAG:
+    if distance(press, event) <= DRAG:
         surface.workspace.set_draft(surface.workspace.draft.without(grip.target))
 
 
@@ -209,9 +72,9 @@ def _drag_mark(surface: Surface, press: GestureEvent, grip: Grip) -> Gesture:
     try:
         event = yield
         while event.kind != "release":
-            moved = moved or _distance(press, event) > DRAG / 2
+            moved = moved or distance(press, event) > DRAG / 2
             if moved:
-                x, y = _clamped(surface, event.x, event.y)
+                x, y = clamped(surface, event.x, event.y)
                 new: Point | Box = (
                     Point(x, y, mark.positive)
                     if isinstance(mark, Point)
@@ -231,7 +94,7 @@ def _toggle(surface: Surface, press: GestureEvent) -> Gesture:
     while event.kind != "release":
         event = yield
     found = surface.objects_at(press.x, press.y)
-    if found and _distance(press, event) <= DRAG:
+    if found and distance(press, event) <= DRAG:
         surface.workspace.select(surface.workspace.selection ^ {found[0]})
 
 
@@ -242,8 +105,8 @@ def _prompt(surface: Surface, press: GestureEvent) -> Gesture:
     try:
         event = yield
         while event.kind != "release":
-            if positive and (box is not None or _distance(press, event) > DRAG):
-                box = _spanned(surface, press, event)
+            if positive and (box is not None or distance(press, event) > DRAG):
+                box = spanned(surface, press, event)
                 surface.sketch(RubberBand(box, "prompt"))
                 if box.width >= 1 and box.height >= 1:
                     surface.ask_preview(Prompt(draft.prompt.points, box))
@@ -253,8 +116,8 @@ def _prompt(surface: Surface, press: GestureEvent) -> Gesture:
     if box is not None:
         if box.width >= 1 and box.height >= 1:
             surface.workspace.set_draft(surface.workspace.draft.with_box(box))
-    elif _inside(surface, press):
-        x, y = _clamped(surface, press.x, press.y)
+    elif inside(surface, press):
+        x, y = clamped(surface, press.x, press.y)
         surface.workspace.set_draft(surface.workspace.draft.with_point(Point(x, y, positive)))
 
 
@@ -269,22 +132,22 @@ def box(surface: Surface, press: GestureEvent) -> Gesture:
     try:
         event = yield
         while True:
-            dragged = dragged or (not released and _distance(press, event) > DRAG)
+            dragged = dragged or (not released and distance(press, event) > DRAG)
             if event.kind in ("press", "double") and event.button == "right":
                 return
             if event.kind == "release":
                 if dragged:
                     break
                 released = True
-            if released and event.kind in ("press", "double") and _distance(press, event) > DRAG:
+            if released and event.kind in ("press", "double") and distance(press, event) > DRAG:
                 break
             if event.kind == "move":
-                spanned = rounded(_spanned(surface, press, event))
-                surface.sketch(RubberBand(spanned, "shape"))
+                frame = rounded(spanned(surface, press, event))
+                surface.sketch(RubberBand(frame, "shape"))
             event = yield
     finally:
         surface.sketch(None)
-    shape = rounded(_spanned(surface, press, event))
+    shape = rounded(spanned(surface, press, event))
     if shape.width >= 1 and shape.height >= 1:
         surface.workspace.add_shape(shape)
 
@@ -296,7 +159,7 @@ def polygon(surface: Surface, press: GestureEvent) -> Gesture:
     """Click the corners; a double click, Enter or a click on the first corner closes."""
     if press.button != "left":
         return
-    corners = [_clamped(surface, press.x, press.y)]
+    corners = [clamped(surface, press.x, press.y)]
     held = True
     event = press
     try:
@@ -350,7 +213,7 @@ def _constrained(
         angle = round(math.atan2(y - anchor[1], x - anchor[0]) / (math.pi / 4)) * (math.pi / 4)
         along = (x - anchor[0]) * math.cos(angle) + (y - anchor[1]) * math.sin(angle)
         x, y = anchor[0] + along * math.cos(angle), anchor[1] + along * math.sin(angle)
-    x, y = _clamped(surface, x, y)
+    x, y = clamped(surface, x, y)
     return round(x, 2), round(y, 2)
 
 
@@ -437,13 +300,13 @@ def _resize(surface: Surface, press: GestureEvent, grip: Grip) -> Gesture:
     try:
         event = yield
         while event.kind != "release":
-            x, y = _clamped(surface, event.x, event.y)
+            x, y = clamped(surface, event.x, event.y)
             after = rounded(resized(shape, grip.side, x, y))
             surface.sketch(Resizing(grip.target, after))
             event = yield
     finally:
         surface.sketch(None)
-    if _distance(press, event) > 0 and after != shape and after.width >= 1 and after.height >= 1:
+    if distance(press, event) > 0 and after != shape and after.width >= 1 and after.height >= 1:
         surface.workspace.replace_shape(grip.target, after, "Resize")
 
 
@@ -453,7 +316,7 @@ def _move(surface: Surface, press: GestureEvent) -> Gesture:
     try:
         event = yield
         while event.kind != "release":
-            dragged = dragged or _distance(press, event) > DRAG
+            dragged = dragged or distance(press, event) > DRAG
             if dragged:
                 ghost = Ghost(round(event.x - press.x), round(event.y - press.y))
                 surface.sketch(ghost)
@@ -473,7 +336,7 @@ def _enclose(surface: Surface, press: GestureEvent) -> Gesture:
     try:
         event = yield
         while event.kind != "release":
-            dragged = dragged or _distance(press, event) > DRAG
+            dragged = dragged or distance(press, event) > DRAG
             if dragged:
                 frame = Box.spanning(press.x, press.y, event.x, event.y)
                 surface.sketch(RubberBand(frame, "selection"))
@@ -528,6 +391,7 @@ class Tool:
         precise: the crosshair is shown.
         hovers: shows what a click would give.
         kept: an unfinished gesture waits while another tool or image is used.
+        paints: it changes pixels with the brush.
     """
 
     id: str
@@ -536,6 +400,7 @@ class Tool:
     precise: bool = False
     hovers: bool = False
     kept: bool = False
+    paints: bool = False
 
 
 TOOLS: Mapping[str, Tool] = {
@@ -544,6 +409,17 @@ TOOLS: Mapping[str, Tool] = {
         Tool("smart", smart, Qt.CursorShape.CrossCursor, precise=True, hovers=True),
         Tool("box", box, Qt.CursorShape.CrossCursor, precise=True),
         Tool("polygon", polygon, Qt.CursorShape.CrossCursor, precise=True, kept=True),
+        Tool("brush", pixel_tools.paint, Qt.CursorShape.CrossCursor, paints=True),
+        Tool(
+            "eraser",
+            partial(pixel_tools.paint, erases=True),
+            Qt.CursorShape.CrossCursor,
+            paints=True,
+        ),
+        Tool("lasso", pixel_tools.lasso, Qt.CursorShape.CrossCursor),
+        Tool("outline", pixel_tools.redraw, Qt.CursorShape.CrossCursor),
+        Tool("fill", pixel_tools.fill, Qt.CursorShape.CrossCursor),
+        Tool("knife", pixel_tools.cut, Qt.CursorShape.CrossCursor),
         Tool("select", select, Qt.CursorShape.ArrowCursor),
         Tool("pan", pan, Qt.CursorShape.OpenHandCursor),
     )

@@ -53,6 +53,7 @@ def crops(draw):
 # --- Pieces of masks ---
 
 
+@settings(deadline=None)
 @given(masks(), crops())
 def test_a_patch_changes_its_pixels_and_no_other(mask, piece):
     wanted = raster.to_array(mask).copy()
@@ -61,6 +62,7 @@ def test_a_patch_changes_its_pixels_and_no_other(mask, piece):
     assert raster.patched(mask, piece) == raster.from_array(wanted)
 
 
+@settings(deadline=None)
 @given(masks(), masks())
 def test_masks_are_combined_as_sets_of_pixels(one, two):
     a, b = raster.to_array(one), raster.to_array(two)
@@ -73,6 +75,7 @@ def test_masks_are_combined_as_sets_of_pixels(one, two):
 # --- Drawing ---
 
 
+@settings(deadline=None)
 @given(places, places, radii)
 def test_a_stroke_covers_the_pixels_within_its_radius(start, end, radius):
     x, y = centres()
@@ -86,6 +89,7 @@ def test_a_stroke_covers_the_pixels_within_its_radius(start, end, radius):
     assert not found[distance > radius + 1e-6].any()
 
 
+@settings(deadline=None)
 @given(places, places, radii, radii)
 def test_a_stroke_that_gets_wider_covers_every_disk_on_its_way(start, end, first, last):
     x, y = centres()
@@ -100,6 +104,7 @@ def test_a_stroke_that_gets_wider_covers_every_disk_on_its_way(start, end, first
     assert not (found & ~every).any()
 
 
+@settings(deadline=None)
 @given(paths)
 def test_a_line_is_one_chain_of_pixels_without_diagonal_gaps(path):
     crop = drawing.line(path, WIDTH + 20, HEIGHT + 20)
@@ -115,6 +120,7 @@ def test_a_thin_stroke_never_misses():
         assert whole(crop).sum() == 1
 
 
+@settings(deadline=None)
 @given(st.lists(places, min_size=3, max_size=8))
 def test_a_polygon_has_the_pixels_whose_centres_it_goes_around(path):
     x, y = centres()
@@ -133,6 +139,7 @@ def test_a_polygon_has_the_pixels_whose_centres_it_goes_around(path):
 # --- Regions ---
 
 
+@settings(deadline=None)
 @given(masks())
 def test_filling_holes_adds_what_cannot_be_reached_from_outside(mask):
     before, after = raster.to_array(mask), raster.to_array(regions.without_holes(mask))
@@ -143,6 +150,7 @@ def test_filling_holes_adds_what_cannot_be_reached_from_outside(mask):
         assert (regions.hole_at(mask, int(x), int(y)) is not None) == after[y, x]
 
 
+@settings(deadline=None)
 @given(masks(), st.integers(1, 60))
 def test_specks_go_and_everything_else_stays(mask, smallest):
     before, after = raster.to_array(mask), raster.to_array(regions.without_specks(mask, smallest))
@@ -156,6 +164,7 @@ def test_specks_go_and_everything_else_stays(mask, smallest):
     assert not after[~before].any()
 
 
+@settings(deadline=None)
 @given(masks(), st.floats(0.5, 5))
 def test_growing_and_shrinking_go_by_distance(mask, reach):
     image = raster.to_array(mask)
@@ -177,6 +186,7 @@ def test_growing_and_shrinking_go_by_distance(mask, reach):
     assert np.array_equal(shrunk, far > reach)
 
 
+@settings(deadline=None)
 @given(masks(), st.sampled_from([4, 8]))
 def test_pieces_are_the_mask_taken_apart(mask, connectivity):
     parts = regions.pieces(mask, connectivity)
@@ -215,6 +225,7 @@ def test_smoothing_does_not_pull_a_mask_off_the_border_of_the_image():
     assert regions.smoothed(mask, 4.0) == mask
 
 
+@settings(deadline=None)
 @given(st.integers(0, WIDTH - 1), st.integers(0, HEIGHT - 1), st.integers(0, 80))
 def test_a_flood_is_connected_and_keeps_to_the_colour(x, y, tolerance):
     rng = np.random.default_rng(7)
@@ -287,7 +298,7 @@ def test_a_stretch_within_one_side_is_the_short_one():
     assert back == after
 
 
-@settings(max_examples=60)
+@settings(deadline=None, max_examples=60)
 @given(masks(), paths)
 def test_a_cut_loses_and_gains_nothing(mask, path):
     halves = outlines.cut(mask, path)
@@ -356,6 +367,7 @@ def test_what_is_covered_whole_is_gone_and_others_are_left_alone():
     assert layers.separated(old, {9}) == old
 
 
+@settings(deadline=None)
 @given(st.lists(masks(), min_size=1, max_size=5))
 def test_after_separating_all_no_pixel_has_two_owners(shapes):
     objects = tuple(annotation(number, shape) for number, shape in enumerate(shapes, 1))

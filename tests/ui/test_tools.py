@@ -11,8 +11,8 @@ from pytestqt.qtbot import QtBot
 from annotator.core import raster
 from annotator.core.errors import UserError
 from annotator.core.mask import Mask
-from annotator.ui import tools
-from annotator.ui.tools import TOOLS, Ghost, PolygonSketch, RubberBand
+from annotator.ui.gestures import GestureEvent, Ghost, PolygonSketch, RubberBand
+from annotator.ui.tools import TOOLS
 from models.api import Box, Point
 from tests.ui.canvas_case import (
     ALT,
@@ -54,7 +54,10 @@ def shape(hand: Hand) -> Mask | Box:
 
 
 def test_every_tool_is_listed() -> None:
-    assert list(TOOLS) == ["smart", "box", "polygon", "select", "pan"]
+    assert list(TOOLS) == [
+        "smart", "box", "polygon", "brush", "eraser", "lasso", "outline", "fill", "knife",
+        "select", "pan",
+    ]  # fmt: skip
 
 
 # --- Smart ---
@@ -194,7 +197,7 @@ def test_shift_makes_a_square(hand: Hand) -> None:
     hand.workspace.set_tool("box")
     viewport = hand.canvas.viewport()
     QTest.mousePress(viewport, LEFT, NONE, hand.canvas.to_view(40, 30))
-    event = tools.GestureEvent("release", 90, 50, 999, 999, shift=True)
+    event = GestureEvent("release", 90, 50, 999, 999, shift=True)
     hand.canvas._send(event)
     assert shape(hand) == Box(40, 30, 90, 80)
 

@@ -64,9 +64,9 @@ def stroke(
     for one, other in _sides(start, end, radii):
         (x0, y0), (x1, y1) = (one, other) if one[1] <= other[1] else (other, one)
         crossed = (rows >= y0) & (rows <= y1)
-        x = x0 + (rows - y0) * ((x1 - x0) / max(y1 - y0, 1e-9))
-        left = np.where(crossed, np.minimum(left, x), left)
-        right = np.where(crossed, np.maximum(right, x), right)
+        at = x0 + (rows - y0) * ((x1 - x0) / max(y1 - y0, 1e-9))
+        left = np.where(crossed, np.minimum(left, at), left)
+        right = np.where(crossed, np.maximum(right, at), right)
     columns = np.arange(crop.x, crop.x + w) + 0.5
     pixels = (columns >= left[:, None]) & (columns <= right[:, None])
     return Crop(crop.x, crop.y, pixels)
