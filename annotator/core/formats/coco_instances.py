@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from annotator.core.annotation import Annotation
 from annotator.core.formats.api import Content, FormatSpec, LabelledImage, Origin
@@ -108,35 +108,27 @@ def read(origin: Origin) -> Content:
     Raises:
         UserError: it cannot be read, or is not COCO.
     """
-    from annotator.core.formats.coco.reading import read_coco
+    from annotator.core.formats.coco.reading import load_coco
+
+    return content_of_lists(load_coco(origin.path), origin)
+
+
+def content_of_lists(lists: dict[str, Any], origin: Origin, beside: Path | None = None) -> Content:
+    """The value for the lists of a COCO file.
+
+    Args:
+        lists: what the file says.
+        origin: where images are looked for.
+        beside: the file the names of images come from, if it is another one.
+    """
+    from annotator.core.formats.coco.reading import dataset_of
 
     troubles = Troubles()
-    folder = image_folder(origin.path, origin.images, _some_names(origin.path))
-    resolver = Resolver(folder)
-    dataset = read_coco(origin.path, _safe(resolver, troubles), resolver.size)
+    names = (image.get("file_name") for image in lists["images"][:50] if isinstance(image, dict))
+    some = [name for name in names if isinstance(name, str)]
+    resolver = Resolver(image_folder(beside or origin.path, origin.images, some))
+    dataset = dataset_of(lists, origin.path.name, _safe(resolver, troubles), resolver.size)
     return content_of_dataset(dataset, resolver, origin.path.stem, troubles)
-
-
-def _some_names(path: Path) -> list[str]:
-    """The first names of images near the beginning of a file."""
-    import re
-
-    try:
-        with path.open("rb") as file:
-            start = file.read(1 << 16)
-    except OSError:
-        return []
-    found = re.findall(rb'"file_name"\s*:\s*("(?:[^"\\]|\\.)*")', start)[:20]
-    return [name for name in map(_text, found) if name]
-
-
-def _text(quoted: bytes) -> str:
-    from annotator.core.files import from_json
-
-    try:
-        return str(from_json(quoted))
-    except ValueError:
-        return ""
 
 
 def _safe(resolver: Resolver, troubles: Troubles) -> Resolve:
@@ -178,15 +170,15 @@ def _annotations(entries: list[Entry]) -> list[Annotation]:
 
 def recognises(path: Path) -> bool:
     """A JSON object with images; the lists may be in any order and far apart."""
-    from annotator.core.formats.labelme import MARKS
 
     def holds(start: bytes) -> bool:
-        text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
-        if not text.startswith(b"{") or any(mark in text for mark in MARKS):
+        if not start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
             return False
-        return any(f'"{name}"'.encode() in text for name in ("images", "info", "annotations"))
+        others = (b'"shapes"', b'"neg_category_ids"', b'"segments_info"', b'"videos"')
+        ours = (b'"images"', b'"info"', b'"annotations"', b'"categories"')
+        return any(mark in start for mark in ours) and not any(mark in start for mark in others)
 
-    return not path.is_dir() and any_file(path, "*.json", holds)
+    return not path.is_dir() and any_file(path, "*.json", holds, 1 << 20)
 
 
 SPECS = (

@@ -29,7 +29,7 @@ def polygons(annotation: Annotation) -> tuple[Rings, float]:
     if annotation.polygons:
         return annotation.polygons, 1.0
     if isinstance(shape, Box):
-        return (_corners(shape),), 1.0
+        return (corners(shape),), 1.0
     exact = raster.exact_polygons(shape)
     if exact is not None:
         return exact, 1.0
@@ -41,7 +41,7 @@ def one_ring(annotation: Annotation) -> tuple[tuple[float, ...], float]:
     """One ring for the whole object, and the IoU of what pycocotools makes of it."""
     shape = annotation.shape
     if isinstance(shape, Box):
-        return _corners(shape), 1.0
+        return corners(shape), 1.0
     rings = raster.outline(shape)
     ring = joined(rings) if rings else ()
     return ring, agreement([ring], shape)
@@ -104,5 +104,6 @@ def _holds(ring: Sequence[float], x: float, y: float) -> bool:
     return bool((crosses & (points[:, 0] > x)).sum() % 2)
 
 
-def _corners(box: Box) -> tuple[float, ...]:
+def corners(box: Box) -> tuple[float, ...]:
+    """The ring of a box."""
     return (box.x0, box.y0, box.x1, box.y0, box.x1, box.y1, box.x0, box.y1)

@@ -35,6 +35,7 @@ _KNOWN_CATEGORY = {"id", "name", "supercategory", OURS}
 _KNOWN_ANNOTATION = {"id", "image_id", "category_id", "segmentation", "area", "bbox", "iscrowd",
                      "attributes", OURS}  # fmt: skip
 _MAX_NAMED = 5
+_REMEDY = "It was left untouched. Repair it, or give it another name."
 
 
 class Unusable(Exception):
@@ -56,18 +57,41 @@ def read_coco(
     Raises:
         UserError: the file cannot be read or is not a COCO instance file.
     """
-    content = _load(path)
-    return _Reading(path.name, resolve, measure).dataset(content)
+    return dataset_of(load_coco(path), path.name, resolve, measure)
 
 
-def _load(path: Path) -> dict[str, Any]:
-    remedy = "It was left untouched. Repair it, or give it another name."
+def dataset_of(
+    content: dict[str, Any],
+    name: str,
+    resolve: Resolve = str,
+    measure: Measure = lambda _: (0, 0),
+) -> Dataset:
+    """The same for what a file says, with its three lists in place."""
+    return _Reading(name, resolve, measure).dataset(content)
+
+
+def load_json(path: Path) -> Any:
+    """What a JSON file says.
+
+    Raises:
+        UserError: it cannot be read or is no JSON.
+    """
     try:
-        content = from_json(path.read_bytes())
+        return from_json(path.read_bytes())
     except OSError as error:
         raise explain(error, path, "read") from error
     except (ValueError, RecursionError) as error:
-        raise UserError(f"“{path}” is not readable JSON ({error}).", remedy) from error
+        raise UserError(f"“{path}” is not readable JSON ({error}).", _REMEDY) from error
+
+
+def load_coco(path: Path) -> dict[str, Any]:
+    """What a file with the three lists of COCO says.
+
+    Raises:
+        UserError: it cannot be read or has no such lists.
+    """
+    remedy = _REMEDY
+    content = load_json(path)
     if isinstance(content, list):
         raise UserError(
             f"“{path}” is a list (COCO results?), not a COCO file with images and categories.",

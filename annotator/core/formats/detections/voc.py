@@ -71,7 +71,7 @@ def _take(collector: Collector, name: str, data: bytes) -> None:
         collector.sizes[key] = (width, height)
     for number, thing in enumerate(root.iter("object"), 1):
         where = f"{name}, object {number}"
-        box = _box(thing)
+        box = box_of(thing)
         if box is None:
             collector.trouble(NO_BOX, where)
         else:
@@ -79,7 +79,8 @@ def _take(collector: Collector, name: str, data: bytes) -> None:
             collector.add(key, LabelledBox(box, label), where)
 
 
-def _box(thing: ElementTree.Element) -> Box | None:
+def box_of(thing: ElementTree.Element) -> Box | None:
+    """The box of an object, None without four numbers that make one."""
     values = []
     for name in ("xmin", "ymin", "xmax", "ymax"):
         try:
