@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from annotator.commands import prelabel_options as options
 from annotator.commands.images import image_keys
+from annotator.commands.prelabel_kinds import segmenter_of
 from annotator.commands.prelabel_parts import detections_of, source_of, target_of
 from annotator.commands.prelabel_report import Result, finish
 from annotator.commands.progress import progress, say
@@ -80,7 +81,11 @@ def _prelabel(given: argparse.Namespace, spec: SegmenterSpec, result: Result) ->
             detections = detections_of(given, keys, target, result)
             source = source_of(given, detections)
             with using(options.settings().device):
-                segmenter = spec.load()
+                segmenter = segmenter_of(given, spec)
+                if given.vocabulary is not None:
+                    from annotator.commands.prelabel_names import named
+
+                    source = named(given, source, target, segmenter)
             todo = _todo(given, keys, target, segmenter, source, detections, result)
             _work(given.folder, todo, target, segmenter, source, result, asked)
             if not result.stopped:

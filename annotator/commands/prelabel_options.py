@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from annotator.commands import prelabel_kinds
 from annotator.core.formats.detections import FORMATS
 from annotator.core.prelabel.joining import SCOPES
 from models.api import ModelError, SegmenterSpec
@@ -35,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
         help="ask for these boxes, which keep their label and score, instead of for everything: "
         "COCO results, or a folder of YOLO or VOC files",
     )
+    prelabel_kinds.add_options(made)
     add("--format", choices=FORMATS, default="auto", help="of the boxes (auto)")
     add(
         "--names",
@@ -49,6 +51,14 @@ def parser() -> argparse.ArgumentParser:
         default="add",
         help="labels that are no class yet become one, or their boxes are left out (add)",
     )
+    add(
+        "--vocabulary",
+        metavar="LIST",
+        help="name what has no label: coco, lvis, project (its classes), or a file with one class "
+        "a line; names that are in doubt are left out",
+    )
+    add("--names-model", metavar="ID", help="which model looks for names; the window's by default")
+    add("--min-name-score", type=_share, metavar="X", help="least score of a name, 0 to 1")
     add(
         "--scope",
         choices=SCOPES,
@@ -108,6 +118,8 @@ def checked(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Segme
         parser.error("--names and --format say something about --boxes")
     if given.boxes is not None and given.side is not None:
         parser.error("--side is for everything mode, which --boxes replaces")
+    if given.vocabulary is None and (given.names_model or given.min_name_score is not None):
+        parser.error("--names-model and --min-name-score say something about --vocabulary")
     for path in filter(None, (given.boxes, given.names)):
         if not path.exists():
             parser.error(f"“{path}” does not exist")
@@ -115,6 +127,9 @@ def checked(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Segme
         parser.error(f"“{given.out}” is not a file in a folder that exists")
     if given.out is not None and not _may_replace(given.out):
         parser.error(f"“{given.out}” exists and holds no results: choose another name")
+    labeller = prelabel_kinds.check(parser, given)
+    if labeller is not None:
+        return labeller
     try:
         return segmenter_spec(given.model or settings().model or DEFAULT_SEGMENTER)
     except ModelError as error:

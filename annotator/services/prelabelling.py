@@ -18,12 +18,13 @@ from annotator.core.formats.detections.values import Known
 from annotator.core.mask import Mask
 from annotator.core.prelabel.naming import Lines, Named, Names, Tally
 from annotator.core.prelabel.numbering import class_names, class_numbers, image_numbers
-from annotator.core.vocabulary import clean_name
+from annotator.core.vocabulary import TEMPLATES, clean_name
 from annotator.services.document import Document
 from annotator.services.glance import glance
 from annotator.services.project_folder import lock_file
 
 if TYPE_CHECKING:
+    from annotator.core.prelabel.joining import Namer
     from annotator.core.prelabel.proposing import Found, Outcome
     from annotator.core.prelabel.run import Run
 
@@ -46,6 +47,13 @@ class Target(Protocol):
 
     def known(self, *, resume: bool) -> Known:
         """What numbers of images and classes mean in the project, as it was when the run began."""
+
+    def namer(self, *, resume: bool) -> Namer:
+        """The classes, and what named objects look like, as it was when the run began."""
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """The sentences names are put into."""
 
     def begin(self, run: Run, detections: Known, labels: Sequence[str], *, resume: bool) -> int:
         """Begin a run, or continue the one that was not finished; how many images are done.
@@ -101,16 +109,11 @@ class ProjectWriter:
     """
 
     def __init__(self, document: Document, only_existing: bool, max_overlap: float) -> None:
-        from annotator.core.prelabel.joining import Namer
-
         self.tally = Tally()
         self._document = document
         self._only_existing = only_existing
         self._max_overlap = max_overlap
-        _, category_ids, vectors = document.vectors(_space())
-        # Copies: what is done meanwhile must not change what is proposed.
-        namer = Namer(document.categories(), category_ids.copy(), vectors.copy())
-        self._names = Names(namer, only_existing, self.tally)
+        self._names = Names(self.namer(resume=False), only_existing, self.tally)
         self._settings: Mapping[str, Any] = {}
         self._done: set[int] = set()
         self._chunk: list[int] = []
@@ -124,12 +127,29 @@ class ProjectWriter:
         """See `Target`."""
         return known_in(self._document, resume=resume)
 
+    def namer(self, *, resume: bool) -> Namer:
+        """See `Target`."""
+        from annotator.core.prelabel.joining import Namer
+
+        document, begun = self._document, self._begun() if resume else None
+        ids, category_ids, vectors = document.vectors(_space())
+        # What the run itself named is no memory, or a killed one would go on otherwise than one
+        # that was left alone. Copies, because what is done meanwhile must not change it either.
+        known = ids <= (begun or {}).get("newest", ids.max(initial=0))
+        return Namer(document.categories(), category_ids[known], vectors[known])
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """See `Target`."""
+        return self._document.templates()
+
     def begin(self, run: Run, detections: Known, labels: Sequence[str], *, resume: bool) -> int:
         """See `Target`."""
         document, begun = self._document, self._begun()
         self._settings = run.settings
         if resume and begun is not None:
             run.check(begun["settings"])
+            self._names = Names(self.namer(resume=True), self._only_existing, self.tally)
             self._take_up()
             return len(self._done)
         place = 0
@@ -137,7 +157,9 @@ class ProjectWriter:
             document.set_note(f"{NOTE} {place}", [])
             place += 1
         names = _names_of(document.categories())
-        document.set_note(NOTE, {"settings": dict(run.settings), "categories": names})
+        newest = int(document.vectors(_space())[0].max(initial=0))
+        note = {"settings": dict(run.settings), "categories": names, "newest": newest}
+        document.set_note(NOTE, note)
         return 0
 
     def _begun(self) -> dict[str, Any] | None:
@@ -336,6 +358,17 @@ class FileTarget:
         names = header["known"] if header else _names_of(self._project.categories)
         return _known(self._project.records.values(), names)
 
+    def namer(self, *, resume: bool) -> Namer:
+        """See `Target`."""
+        from annotator.core.prelabel.joining import Namer
+
+        return Namer(self._project.categories, *self._project.memory)
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """See `Target`."""
+        return TEMPLATES
+
     def begin(self, run: Run, detections: Known, labels: Sequence[str], *, resume: bool) -> int:
         """See `Target`."""
         self._listed = detections
@@ -363,9 +396,7 @@ class FileTarget:
     def take(self, outcome: Outcome) -> None:
         """See `Target`."""
         if self._lines is None:
-            from annotator.core.prelabel.joining import Namer
-
-            namer = Namer(self._project.categories, *self._project.memory)
+            namer = self.namer(resume=True)
             self._lines = Lines(namer, self._only_existing, self._numbers, self.tally)
         self._run.add(outcome.key, self._lines.of(outcome.found))
 

@@ -62,18 +62,21 @@ def text_tower(model_id: str) -> str:
     return "clip-rn50x16" if model_id in SEGMENTERS else model_id
 
 
-def open_sight(model_id: str, open_clip: Callable[[str], Clip]) -> Sight:
+def open_sight(
+    model_id: str, open_clip: Callable[[str], Clip], loaded: Segmenter | None = None
+) -> Sight:
     """Load a model.
 
     Args:
         model_id: what the settings call it.
         open_clip: loads the network of a tower.
+        loaded: a segmenter that is there already: it need not be loaded again.
 
     Raises:
         ModelError: its files are missing or damaged.
     """
     if model_id in SEGMENTERS:
-        return _Boxes(model_id)
+        return _Boxes(model_id, loaded)
     return _Crops(_tower(model_id), open_clip(model_id))
 
 
@@ -108,11 +111,13 @@ class _Boxes:
 
     frame = CropFrame()
 
-    def __init__(self, model_id: str) -> None:
+    def __init__(self, model_id: str, loaded: Segmenter | None) -> None:
         from models.registry import segmenter_spec
 
         self.id = model_id
-        self._segmenter = segmenter_spec(model_id).load()
+        if loaded is None or loaded.spec.id != model_id:
+            loaded = segmenter_spec(model_id).load()
+        self._segmenter = loaded
 
     def vector(self, view: View, embed: Embed) -> NDArray[np.float32]:
         assert isinstance(self._segmenter, ObjectDescriber), "SEGMENTERS lists only such"

@@ -120,13 +120,21 @@ def _is_from_box(origin: Origin) -> bool:
     return from_box and origin.resembles is None
 
 
+def _is_named_point(origin: Origin) -> bool:
+    prompt = origin.prompt
+    from_point = prompt is not None and prompt.box is None and len(prompt.points) == 1
+    return from_point and origin.resembles is None and bool(origin.label)
+
+
 _KINDS: Mapping[str, Callable[[Origin], bool]] = {
+    # With a name from a vocabulary; those without one are known to `annotator.core.everything`.
+    "everything": _is_named_point,
     "boxes": _is_from_box,
     "again": lambda origin: origin.resembles is not None,
     # No other part of the program proposes without a prompt.
     "instances": lambda origin: origin.prompt is None,
 }
-"""What tells the proposals of a kind of run, but for everything mode, from those of the others."""
+"""What tells the proposals of a kind of run from those of the others."""
 
 
 def joined(
@@ -149,7 +157,5 @@ def joined(
         names: the classes of the project.
     """
     ask = str(settings["ask"])
-    if ask not in _KINDS:
-        return merged(present, proposals, max_overlap)
     stay = tuple(one for one in present if not is_replaceable(one, names, ask))
-    return added(stay, proposals, max_overlap)
+    return (merged if ask == "everything" else added)(stay, proposals, max_overlap)
