@@ -154,6 +154,15 @@ def hard_candidate(mask: NDArray[np.bool_], score: float) -> MaskCandidate | Non
     return MaskCandidate(logits, Box(left, top, right, bottom), score)
 
 
+def unasked(spec: LabellerSpec, names: Sequence[Name]) -> SegmenterSpec:
+    """The spec of the segmenter that a labeller with a vocabulary is; see `Unasked`."""
+    return SegmenterSpec(
+        spec.id, spec.title, spec.version, spec.summary, spec.licence,
+        load=lambda: Unasked(spec.load(), names), available=spec.available,
+        least_score=0.0, least_stability=0.0,
+    )  # fmt: skip
+
+
 class Unasked:
     """A labeller as a `models.api.Segmenter`: its embedding of an image is what it found there.
 
@@ -169,11 +178,7 @@ class Unasked:
     @property
     def spec(self) -> SegmenterSpec:
         """That of the labeller."""
-        spec = self._labeller.spec
-        return SegmenterSpec(
-            spec.id, spec.title, spec.version, spec.summary, spec.licence,
-            load=lambda: self, available=spec.available, least_score=0.0, least_stability=0.0,
-        )  # fmt: skip
+        return unasked(self._labeller.spec, self._names)
 
     @property
     def fingerprint(self) -> str:

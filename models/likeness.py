@@ -28,7 +28,13 @@ LEAST = 8
 """Shorter side of the smallest template that says anything, pixels of the working size."""
 LARGEST = 0.9
 """A template that takes more of a side of the image has nowhere to go."""
-SCALES = (0.8, 0.9, 1.0, 1.12, 1.25)
+SCALES = (1.0, 0.9, 1.12, 0.8, 1.25)
+"""The likeliest first: of places that are as good the first one counts."""
+FLAT = 6.0
+"""An object whose brightness varies less (standard deviation) has nothing to correlate: its colour
+is compared instead."""
+COLOURS = 64.0
+"""Difference of colours at which two flat objects have nothing in common."""
 APART = 0.5
 """Two places closer than this share of the template are one."""
 
@@ -52,7 +58,7 @@ class Place:
 
     Attributes:
         box: image pixels.
-        likeness: correlation inside the mask, -1 to 1.
+        likeness: correlation inside the mask, -1 to 1; of flat objects, how near the colours are.
     """
 
     box: Box
@@ -148,12 +154,7 @@ def _at(small: Pixels, known: Template, scale: float, share: float, count: int) 
     inside = (mask >= 0.5).astype(np.float32)
     if not inside.any():
         return []
-    table = cv2.matchTemplate(
-        small.astype(np.float32), pixels.astype(np.float32), cv2.TM_CCOEFF_NORMED,
-        mask=np.repeat(inside[..., None], 3, axis=2),
-    )  # fmt: skip
-    # Without any contrast inside the mask there is nothing to correlate.
-    table = np.where(np.isfinite(table) & (np.abs(table) <= 1.001), table, -1.0)
+    table = _compared(small, np.asarray(pixels), inside)
     found = []
     reach_x, reach_y = max(1, wide // 4), max(1, high // 4)
     for _ in range(count):
@@ -167,3 +168,16 @@ def _at(small: Pixels, known: Template, scale: float, share: float, count: int) 
         columns_near = slice(max(0, column - reach_x), column + reach_x + 1)
         table[rows_near, columns_near] = -1.0
     return found
+
+
+def _compared(small: Pixels, pixels: Pixels, inside: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The likeness at every place a template fits into an image."""
+    cover = np.repeat(inside[..., None], 3, axis=2)
+    image, known = small.astype(np.float32), pixels.astype(np.float32)
+    if float(known[inside > 0].std(axis=0).max()) < FLAT:
+        apart = cv2.matchTemplate(image, known, cv2.TM_SQDIFF, mask=cover)
+        mean = np.maximum(np.asarray(apart, np.float32), 0) / cover.sum()
+        return np.asarray(1 - np.sqrt(mean) / COLOURS, np.float32)
+    table = np.asarray(cv2.matchTemplate(image, known, cv2.TM_CCOEFF_NORMED, mask=cover))
+    # Where the image is flat there is nothing to correlate.
+    return np.where(np.isfinite(table) & (np.abs(table) <= 1.001), table, -1.0).astype(np.float32)

@@ -62,6 +62,17 @@ def glance(folder: Path, project_dir: Path | None, space: str) -> Glance:
     return Glance(nothing, {image.key: image for image in dataset.images}, dataset.categories)
 
 
+def classes_of(folder: Path, project_dir: Path | None = None) -> tuple[Category, ...]:
+    """The classes of a project in their order.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    from models.describe import BasicDescriber
+
+    return glance(folder, project_dir, BasicDescriber().id).categories
+
+
 def _from_journal(path: Path, space: str) -> Glance:
     try:
         with closing(journal.connect_beside(path)) as db:

@@ -59,5 +59,27 @@ def read_examples(
         yield from examples_of(key, pixels, [row[1:] for row in group])
 
 
+def some_examples(
+    folder: Path,
+    project_dir: Path | None = None,
+    skipped: Callable[[UserError], None] = lambda _: None,
+) -> list[Example]:
+    """All of `read_examples`, if there are any.
+
+    Raises:
+        RefusedError: there are none.
+        UserError: as `read_examples`.
+    """
+    from annotator.core.prelabel.run import RefusedError
+
+    found = list(read_examples(folder, project_dir, skipped))
+    if not found:
+        raise RefusedError(
+            "There is no accepted object with a name to look for.",
+            "Accept and name a few objects first, with masks.",
+        )
+    return found
+
+
 def _is_useful(annotation: Annotation) -> bool:
     return not annotation.is_crowd and not annotation.proposed
