@@ -26,6 +26,7 @@ CONDITIONS: Mapping[str, str] = {
     "folder_decision": "proposals of the whole folder were decided on",
     "objects": "the image has objects",
     "proposing": "objects are being proposed (and there is neither prompt nor selection)",
+    "prelabelling": "the folder is being pre-labelled",
     "clipboard": "objects were copied",
     "undo": "there is a step, or a point of the prompt, to take back",
     "redo": "there is a step to do again",
@@ -284,6 +285,10 @@ def _view() -> Iterable[Command]:
         hint="Objects whose name does not agree with what they look like",
     )  # fmt: skip
     yield Command(
+        "view.prelabel_panel", "Pre-labelling Panel", (), "prelabel", "View/Panels",
+        checkable=True, hint="How far the folder is pre-labelled, and what failed",
+    )  # fmt: skip
+    yield Command(
         "view.next_panel", "Next Panel", ("F6",), "", "View/Panels", True,
         hint="Move the keyboard focus to the next panel",
     )  # fmt: skip
@@ -356,6 +361,19 @@ def _proposing() -> Iterable[Command]:
     yield Command(
         "image.propose_options", "Proposal Options…", (), "", "Proposals",
         hint="How many points are asked, and which masks are good enough",
+    )  # fmt: skip
+    yield Command(
+        "prelabel.folder", "Pre-label Folder…", ("Shift+E",), "prelabel", "Proposals", True,
+        "project", hint="Propose the objects of many images in the background, or take boxes from "
+        "a file",
+    )  # fmt: skip
+    yield Command(
+        "prelabel.pause", "Pause Pre-labelling", (), "pause", "Proposals", enabled="prelabelling",
+        hint="Finish the image at hand and wait; once more goes on",
+    )  # fmt: skip
+    yield Command(
+        "prelabel.stop", "Stop Pre-labelling", (), "", "Proposals", enabled="prelabelling",
+        hint="End it; what was proposed stays, and it can be gone on with",
     )  # fmt: skip
 
 

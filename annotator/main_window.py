@@ -110,6 +110,7 @@ class MainWindow(QMainWindow):
         from annotator.ui.canvas import Canvas
         from annotator.ui.finding import Finding
         from annotator.ui.message_bar import MessageBar
+        from annotator.ui.prelabelling import Prelabelling
         from annotator.ui.propagating import Propagating
         from annotator.ui.proposing import ProposingField
         from annotator.ui.status_bar import StatusBar
@@ -128,6 +129,8 @@ class MainWindow(QMainWindow):
         self.status.insertPermanentWidget(0, self.finding.field)
         self.propagating = Propagating(self.workspace, self.finding.looks, self.messages, self)
         self.status.insertPermanentWidget(0, self.propagating.field)
+        self.prelabelling = Prelabelling(self.workspace, self.settings, self.messages, self)
+        self.status.insertPermanentWidget(0, self.prelabelling.field)
         work = QWidget()
         column = QVBoxLayout(work)
         column.setContentsMargins(0, 0, 0, 0)
@@ -163,10 +166,11 @@ class MainWindow(QMainWindow):
             "view.objects_panel": self._dock("Objects", self.annotation_list, right),
             "view.similar_panel": self._dock("Similar", self.finding.similar_panel, left),
             "view.review_panel": self._dock("Review names", self.finding.review_panel, left),
+            "view.prelabel_panel": self._dock("Pre-labelling", self.prelabelling.panel, left),
             "edit.attributes": self._dock("Attributes", self.attributes, right),
             "view.adjust": self._dock("Brightness and contrast", self.adjust, left),
         }
-        for name in ("view.similar_panel", "view.review_panel"):
+        for name in ("view.similar_panel", "view.review_panel", "view.prelabel_panel"):
             self.tabifyDockWidget(self.docks["view.images_panel"], self.docks[name])
             self.docks[name].hide()
         self.docks["edit.attributes"].hide()
@@ -275,6 +279,7 @@ class MainWindow(QMainWindow):
         }
         handlers |= self._make_series() | proposal_commands.handlers(workspace)
         handlers |= self.finding.handlers() | self.propagating.handlers()
+        handlers |= self.prelabelling.handlers()
         return handlers | {"image.stop_proposing": self._stop_searching}
 
     def _make_series(self) -> dict[str, Callable[[], object]]:
@@ -297,6 +302,7 @@ class MainWindow(QMainWindow):
             "view.objects_panel",
             "view.similar_panel",
             "view.review_panel",
+            "view.prelabel_panel",
             "view.adjust",
         ):
             handlers[command_id] = partial(self._toggle_dock, command_id)
@@ -328,12 +334,16 @@ class MainWindow(QMainWindow):
             workspace.everything.running_changed,
             self.finding.search.running_changed,
             self.propagating.propagation.running_changed,
+            self.prelabelling.run.running_changed,
             self.canvas.shape_changed,
         ):
             signal.connect(self._refresh)
         workspace.set_order(self.image_list.neighbour)
         self.finding.set_order(self.image_list.visible_keys)
         self.finding.panel_wanted.connect(self._show_dock)
+        self.prelabelling.follow(self.image_list)
+        self.prelabelling.panel_wanted.connect(self._show_dock)
+        self.prelabelling.panel.left.connect(self.canvas.setFocus)
         self.canvas.pointer_moved.connect(self.status.show_pointer)
         self.canvas.zoom_changed.connect(self.status.show_zoom)
         self.canvas.view_changed.connect(workspace.assistant.look_at)
@@ -571,6 +581,7 @@ class MainWindow(QMainWindow):
             self.annotation_list,
             self.finding.similar_panel,
             self.finding.review_panel,
+            self.prelabelling.panel,
         ]
         seen = [widget for widget in stops if widget.isVisible()]
         focus = self.focusWidget()
@@ -698,6 +709,7 @@ class MainWindow(QMainWindow):
                     or self.finding.running
                     or self.propagating.running
                 ),
+                "prelabelling": self.prelabelling.run.running,
                 "clipboard": workspace.can_paste,
                 "undo": prompt or bool(document and key and document.undo_text(key)),
                 "redo": bool(document and key and document.redo_text(key)),
@@ -762,6 +774,7 @@ class MainWindow(QMainWindow):
         except UserError as error:
             QMessageBox.critical(self, "Annotator", f"{error.message}\n\n{error.remedy}")
         self.finding.close()
+        self.prelabelling.close()
         event.accept()
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:

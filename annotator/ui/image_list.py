@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QModelIndex, QRect, QSignalBlocker, QSize, Qt, Signal
-from PySide6.QtGui import QImage, QKeyEvent, QPainter, QPaintEvent, QPalette
+from PySide6.QtGui import QGuiApplication, QImage, QKeyEvent, QPainter, QPaintEvent, QPalette
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -116,6 +116,10 @@ class ImageList(QWidget):
     def visible_keys(self) -> list[str]:
         """The keys of all listed images, in their order."""
         return self._model.visible_keys()
+
+    def selected_keys(self) -> list[str]:
+        """The keys of the rows chosen with Ctrl or Shift and a click, in their order."""
+        return [self._model.key_at(row) for row in self._view.selected_rows()]
 
     def neighbour(self, key: str, step: int) -> str | None:
         """The image `step` rows further in the list (negative: back), None beyond its ends.
@@ -263,12 +267,13 @@ class _View(QTableView):
         self.setFrameShape(QTableView.Shape.NoFrame)
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        # A table would paint its selection over the row; what counts is the image on the canvas.
-        self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
+        # Several rows are chosen for work on many images; only a plain click shows one.
+        self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setAccessibleName("Image list")
         self.setToolTip("")
-        self.clicked.connect(self._choose)
+        self.clicked.connect(self._choose_clicked)
         self.set_row_height(row_height(self.font()))
 
     def set_row_height(self, height: int) -> None:
@@ -312,6 +317,16 @@ class _View(QTableView):
         flags = Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop
         painter.drawText(box, flags | Qt.TextFlag.TextWordWrap, self._message)
         painter.end()
+
+    def selected_rows(self) -> list[int]:
+        """The chosen rows, from the top."""
+        found = self.selectionModel().selection()
+        return sorted(row for part in found for row in range(part.top(), part.bottom() + 1))
+
+    def _choose_clicked(self, index: QModelIndex) -> None:
+        more = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
+        if not QGuiApplication.keyboardModifiers() & more:
+            self._choose(index)
 
     def _choose(self, index: QModelIndex) -> None:
         if index.isValid():

@@ -107,7 +107,8 @@ def row_height(font: QFont) -> int:
 class ImageRow(QStyledItemDelegate):
     """Paints rows straight from the document's record; nothing is kept per row.
 
-    The filled row is the image on the canvas; the ring is where the keyboard is in the list.
+    The filled row is the image on the canvas; the tinted rows are chosen for work on many images;
+    the ring is where the keyboard is in the list.
 
     Args:
         model: the rows.
@@ -170,6 +171,9 @@ class ImageRow(QStyledItemDelegate):
         accent = palette.color(QPalette.ColorRole.Highlight)
         if chosen:
             painter.setBrush(accent)
+            painter.drawRoundedRect(ground, 5, 5)
+        elif option.state & QStyle.StateFlag.State_Selected:
+            painter.setBrush(mixed(accent, palette.color(QPalette.ColorRole.Base), 0.28))
             painter.drawRoundedRect(ground, 5, 5)
         elif hovered:
             base = palette.color(QPalette.ColorRole.Base)

@@ -1,0 +1,222 @@
+"""`PrelabelDialog`: which images, what is asked, which model; the answer starts the run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import (
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QFormLayout,
+    QGroupBox,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from annotator.core.prelabel.joining import SCOPES, in_scope
+from annotator.services.folder_run import Order
+from annotator.services.prelabel_sources import KINDS, SourceKind
+from annotator.ui.labels import LevelLabel, soft_label
+from annotator.ui.option_form import OptionForm
+from models.registry import segmenters
+
+if TYPE_CHECKING:
+    from annotator.services.document import Document
+    from annotator.services.settings import Settings
+
+NOTE = "prelabel options"
+"""What was chosen last in this project."""
+CONDITIONS = {
+    "all": "All of them",
+    "untouched": "Only untouched ones",
+    "empty": "Only those without accepted objects",
+}
+"""`SCOPES` in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What the image list has to offer.
+
+    Attributes:
+        shown: keys of the rows that pass its filter.
+        selected: keys of the chosen rows.
+    """
+
+    shown: Sequence[str]
+    selected: Sequence[str]
+
+
+class PrelabelDialog(QDialog):
+    """Does not block the window. What was chosen is remembered with the project.
+
+    Args:
+        document: the project.
+        listed: rows of the image list.
+        settings: the user's preferences, where nothing was chosen before.
+        model: id of the model in use.
+        parent: the window.
+    """
+
+    ordered = Signal(object, object)
+    """The `Order`, and the keys of the images."""
+
+    def __init__(
+        self,
+        document: Document,
+        listed: Listed,
+        settings: Settings,
+        model: str,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setWindowTitle("Pre-label Folder")
+        self._document = document
+        self._settings = settings
+        note = document.note(NOTE)
+        self._before: dict[str, Any] = note if isinstance(note, dict) else {}
+        self._sets: dict[str, Sequence[str]] = {"all": document.keys(), "shown": listed.shown}
+        if len(listed.selected) > 1:
+            self._sets["selected"] = listed.selected
+        self.images = QComboBox(self)
+        self.condition = QComboBox(self)
+        self.source = QComboBox(self)
+        self.model = QComboBox(self)
+        self._forms: dict[str, OptionForm] = {}
+        self._pages = QStackedWidget(self)
+        self._problem = LevelLabel("", "warning", self)
+        self._buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel, self)
+        self.start_button = self._buttons.addButton(
+            "&Pre-label", QDialogButtonBox.ButtonRole.AcceptRole
+        )
+        self._fill(model)
+        self._arrange()
+        self._connect()
+        self._check()
+
+    def _fill(self, model: str) -> None:
+        titles = {"all": "All images", "shown": "Images listed now", "selected": "Selected images"}
+        for name, keys in self._sets.items():
+            self.images.addItem(f"{titles[name]} ({len(keys):,})", name)
+        preferred = "selected" if "selected" in self._sets else self._before.get("images", "all")
+        self.images.setCurrentIndex(max(self.images.findData(preferred), 0))
+        for scope in SCOPES:
+            self.condition.addItem(CONDITIONS[scope], scope)
+        self.condition.setCurrentIndex(
+            max(self.condition.findData(self._before.get("condition", "untouched")), 0)
+        )
+        for kind in KINDS:
+            self.source.addItem(kind.title, kind.id)
+            self._pages.addWidget(self._page(kind))
+        self.source.setCurrentIndex(max(self.source.findData(self._before.get("source")), 0))
+        self._pages.setCurrentIndex(self.source.currentIndex())
+        for spec in segmenters().values():
+            if spec.available() is None:
+                self.model.addItem(spec.title, spec.id)
+        if self.model.findData(model) < 0:
+            self.model.addItem(model, model)
+        self.model.setCurrentIndex(self.model.findData(model))
+
+    def _page(self, kind: SourceKind) -> QWidget:
+        page = QWidget(self)
+        column = QVBoxLayout(page)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(soft_label(kind.hint, page))
+        values = self._before.get("values", {}).get(kind.id, {})
+        form = OptionForm(kind.options(self._settings), values, page)
+        form.changed.connect(self._check)
+        self._forms[kind.id] = form
+        column.addWidget(form)
+        column.addStretch(1)
+        return page
+
+    def _arrange(self) -> None:
+        column = QVBoxLayout(self)
+        which = QFormLayout()
+        which.addRow("&Images:", self.images)
+        which.addRow("O&f these:", self.condition)
+        which.addRow("&Model:", self.model)
+        which.addRow("&Ask for:", self.source)
+        column.addLayout(which)
+        box = QGroupBox(self)
+        inner = QVBoxLayout(box)
+        inner.addWidget(self._pages)
+        column.addWidget(box)
+        column.addWidget(self._problem)
+        column.addWidget(
+            soft_label(
+                "It works in the background: go on annotating, your clicks come first. What is "
+                "found is proposed, one undo step an image; what you accepted is not changed.",
+                self,
+            )
+        )
+        column.addStretch(1)
+        column.addWidget(self._buttons)
+        self.setMinimumWidth(34 * self.fontMetrics().height())
+        for widget, name in (
+            (self.images, "Images"), (self.condition, "Of these images"),
+            (self.model, "Model"), (self.source, "Ask for"),
+        ):  # fmt: skip
+            widget.setAccessibleName(name)
+        self.condition.setToolTip(
+            "Untouched: nobody reviewed it, and it has neither objects nor proposals."
+        )
+
+    def _connect(self) -> None:
+        self.source.currentIndexChanged.connect(self._pages.setCurrentIndex)
+        for box in (self.source, self.images, self.condition):
+            box.currentIndexChanged.connect(self._check)
+        self._buttons.accepted.connect(self._order)
+        self._buttons.rejected.connect(self.close)
+
+    def form(self, source_id: str) -> OptionForm:
+        """The options of a source."""
+        return self._forms[source_id]
+
+    @property
+    def keys(self) -> list[str]:
+        """The images that are meant, in their order."""
+        scope, document = self.condition.currentData(), self._document
+        return [
+            key
+            for key in self._sets[self.images.currentData()]
+            if in_scope(document.record(key), scope)
+        ]
+
+    @property
+    def problem(self) -> str:
+        """Why it cannot begin, or ""."""
+        return self._problem.text()
+
+    def _check(self, *_: object) -> None:
+        kind, count = KINDS[self.source.currentIndex()], len(self.keys)
+        problem = kind.problem(self._forms[kind.id].values)
+        if not count:
+            problem = "There is no such image."
+        self._problem.say(problem, "warning")
+        self._problem.setVisible(bool(problem))
+        self.start_button.setEnabled(not problem)
+        noun = "Image" if count == 1 else "Images"
+        self.start_button.setText(f"&Pre-label {count:,} {noun}" if count else "&Pre-label")
+
+    def _order(self) -> None:
+        keys, source = self.keys, self.source.currentData()
+        order = Order(source, self._forms[source].values, self.model.currentData())
+        self._document.set_note(NOTE, self._choices())
+        self.close()
+        self.ordered.emit(order, keys)
+
+    def _choices(self) -> Mapping[str, Any]:
+        images = self.images.currentData()
+        return {
+            "images": images if images != "selected" else "all",
+            "condition": self.condition.currentData(),
+            "source": self.source.currentData(),
+            "values": {name: form.values for name, form in self._forms.items()},
+        }
