@@ -63,7 +63,16 @@ def detections_of(
 
 
 def source_of(given: argparse.Namespace, detections: Detections | None) -> ProposalSource:
-    """What is asked about each image."""
+    """What is asked about each image.
+
+    Raises:
+        RefusedError: there is nothing to ask about.
+    """
+    from annotator.commands import prelabel_kinds
+
+    other = prelabel_kinds.source_of(given)
+    if other is not None:
+        return other
     if detections is not None:
         from annotator.core.prelabel.boxes import Boxes, BoxOptions
 

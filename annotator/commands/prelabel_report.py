@@ -32,6 +32,7 @@ class Result:
         troubles: everything else that was not as it should be.
         seconds: taken by all of it.
         stopped: why it ended early, or "".
+        workers: of a cluster, machine and process.
     """
 
     model: str
@@ -49,6 +50,7 @@ class Result:
     troubles: Troubles = field(default_factory=Troubles)
     seconds: float = 0.0
     stopped: str = ""
+    workers: list[str] = field(default_factory=list)
 
     @property
     def done(self) -> int:
@@ -88,7 +90,7 @@ def _words(result: Result) -> list[str]:
     where = result.out or result.folder
     lines = [
         f"{result.made} of {result.images} images done{before}{failed}: "
-        f"{result.proposals} proposals{known} by {segmenter_spec(result.model).title} in {where}"
+        f"{result.proposals} proposals{known} by {_title(result.model)} in {where}"
     ]
     if result.named:
         lines.append(f"{result.named} got a name, because they look like named objects.")
@@ -98,3 +100,10 @@ def _words(result: Result) -> list[str]:
         names = ", ".join(f"{name} ({count})" for name, count in result.skipped.items())
         lines.append(f"Boxes left out, because there is no such class: {names}.")
     return [*lines, *result.troubles.sentences()]
+
+
+def _title(model_id: str) -> str:
+    from models.labelling import labellers
+
+    known = labellers().get(model_id)
+    return known.title if known is not None else segmenter_spec(model_id).title

@@ -60,7 +60,7 @@ def _spec(segmenter: SegmenterSpec) -> LabellerSpec:
         return FastSamLabeller(spec, loaded)
 
     spec = LabellerSpec(
-        id=segmenter.id,
+        id=f"{segmenter.id}-all",
         title=f"{segmenter.title}, all instances",
         version=segmenter.version,
         summary="Every object of an image in one go, without names.",

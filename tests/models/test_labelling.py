@@ -27,7 +27,7 @@ from models.labelling import (
     labeller_spec,
     labellers,
 )
-from models.registry import segmenter_spec
+from models.registry import segmenter_spec, segmenters
 from models.sam_family.fast import FastSamSegmenter
 
 PIXELS = np.zeros((40, 60, 3), np.uint8)
@@ -184,7 +184,7 @@ class Runtime:
 
 
 def test_fastsam_gives_all_instances_at_once() -> None:
-    spec = labeller_spec("fastsam-s")
+    spec = labeller_spec("fastsam-s-all")
     segmenter = FastSamSegmenter(segmenter_spec("fastsam-s"), Runtime(), "print")
     model = Unasked(FastSamLabeller(spec, segmenter))
     source = Instances(spec.names, InstanceOptions())
@@ -199,12 +199,13 @@ def test_fastsam_gives_all_instances_at_once() -> None:
 
 
 def test_every_labeller_says_what_it_is_without_loading() -> None:
-    assert "fastsam-s" in labellers()
+    assert "fastsam-s-all" in labellers()
+    assert not labellers().keys() & segmenters().keys()
     for labeller_id, spec in labellers().items():
         assert labeller_id == spec.id
         assert spec.summary.endswith(".")
         assert spec.licence
-    with pytest.raises(ModelError, match="fastsam-s"):
+    with pytest.raises(ModelError, match="fastsam-s-all"):
         labeller_spec("nothing")
 
 
