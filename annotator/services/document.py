@@ -193,6 +193,10 @@ class Document(QObject):
         self._records[key] = record
         return record
 
+    def has_image(self, key: str) -> bool:
+        """Whether there is an image with this key."""
+        return key in self._records
+
     def path(self, key: str) -> Path:
         """The image file."""
         return self._place.folder / key

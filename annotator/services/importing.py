@@ -1,20 +1,25 @@
-"""COCO files of others: which image a file name means, and how their objects join a project."""
+"""Objects of files join a project: what would happen, then as one step that can be taken back."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from annotator.core.errors import UserError
-from annotator.core.formats.resolver import Resolver
 
 if TYPE_CHECKING:
     from annotator.core.annotation import Annotation, Category
-    from annotator.core.formats.coco.dataset import Dataset
+    from annotator.core.formats.api import Content, LabelledImage
+    from annotator.core.formats.merging import MergeRules
     from annotator.services.document import Document
+
+NOTE = "imports"
+"""The project's note with the steps of past imports, newest last."""
+REMEMBERED = 10
+MISSING = "objects of images that are not in the folder; left out"
 
 
 def describe_problems(path: Path, problems: Iterable[str], kept: Path | None = None) -> UserError:
@@ -27,53 +32,144 @@ def describe_problems(path: Path, problems: Iterable[str], kept: Path | None = N
 
 def import_into(document: Document, path: Path) -> str:
     """See `Document.import_coco`."""
-    from annotator.core.formats.coco.reading import read_coco
+    from annotator.core.formats.api import Origin
+    from annotator.core.formats.coco_instances import read
+    from annotator.core.formats.merging import THERE, MergeRules
 
-    resolver = Resolver(document.folder)
-    known = set(document.keys())
-
-    def size(key: str) -> tuple[int, int]:
-        record = document.record(key) if key in known else None
-        return (record.width, record.height) if record and record.width else resolver.size(key)
-
-    dataset = read_coco(path, resolver.key, size)
-    fresh = [image.key for image in dataset.images if image.key not in known]
-    document.add_images(fresh)
-    for image in dataset.images:
-        if image.width and not document.record(image.key).width:
-            document.set_size(image.key, image.width, image.height, image.orientation)
-    count, images, skipped = _add_objects(document, dataset, path.name)
-    if dataset.problems:
-        document.announce(describe_problems(path, dataset.problems))
-    sentence = f"Imported {_many(count, 'object')} in {_many(images, 'image')}."
+    content = read(Origin(path, document.folder))
+    joining = Import(document, content, MergeRules(overlap="add"), path.name)
+    for _ in joining.apply():
+        pass
+    problems = (*content.notes, *content.troubles.sentences())
+    if problems:
+        document.announce(describe_problems(path, problems))
+    skipped = joining.counts[THERE]
+    sentence = f"Imported {_many(joining.changed, 'object')} in {_many(joining.images, 'image')}."
     return sentence + (f" {_many(skipped, 'object')} were already there." if skipped else "")
 
 
 def _many(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-def _add_objects(document: Document, dataset: Dataset, name: str) -> tuple[int, int, int]:
-    classes = {old.id: _class(document, old) for old in dataset.categories}
-    keys = {image.id: image.key for image in dataset.images}
-    by_key: dict[str, list[Annotation]] = defaultdict(list)
-    for entry in dataset.entries:
-        by_key[keys[entry.image_id]].append(entry.annotation())
-    count = skipped = 0
-    for key, found in by_key.items():
-        present = document.annotations(key)
-        seen = {(a.shape, a.category_id) for a in present if not a.proposed}
-        fresh = []
-        for annotation in found:
-            old = annotation.category_id
-            category = None if old is None else classes[old]
-            if (annotation.shape, category) in seen:
-                skipped += 1
+@dataclass(slots=True)
+class Import:
+    """One file or folder on its way into a project.
+
+    Attributes:
+        document: the project.
+        content: what is imported, read with the project's folder as that of the images.
+        rules: what happens where something is there already.
+        name: of the file, for the undo menu.
+        counts: how often what happened, or would.
+        images: images with objects so far.
+        classes: objects by class of the file.
+    """
+
+    document: Document
+    content: Content
+    rules: MergeRules
+    name: str
+    counts: Counter[str] = field(default_factory=Counter)
+    images: int = 0
+    classes: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def changed(self) -> int:
+        """Objects that are new or replace another one."""
+        from annotator.core.formats.merging import NEW, OUTCOMES
+
+        replacing = [text for (_, choice), text in OUTCOMES.items() if choice == "replace"]
+        return sum(self.counts[text] for text in (NEW, *replacing))
+
+    def plan(self) -> Iterator[str]:
+        """Find out what would happen, image by image, without changing anything; yields keys."""
+        names = self.content.names()
+        known = {category.name: category.id for category in self.document.categories()}
+        # Classes that are not there yet cannot be on any object: any number that is free will do.
+        free = max(known.values(), default=0) + 1
+        ids = {
+            number: known.get(self.rules.class_name(name), free + place) if number else None
+            for place, (number, name) in enumerate(names.items())
+        }
+        for image, coming in self._coming(ids):
+            for number in image.used():
+                self.classes[names[number]] += 1
+            self._merge(image, coming, lambda: 0)
+            yield image.record.key
+
+    def apply(self) -> Iterator[str]:
+        """Do it, a step for each image, all remembered as one import; yields keys.
+
+        Where it is stopped, what was done so far is one import too.
+        """
+        before = {category.id for category in self.document.categories()}
+        ids = self._make_classes()
+        added = [c.id for c in self.document.categories() if c.id not in before]
+        steps: list[list[Any]] = []
+        try:
+            for image, coming in self._coming(ids):
+                key = image.record.key
+                self._make_room(image)
+                after = self._merge(image, coming, self.document.new_id)
+                step = self.document.edit(key, after, f"Import {self.name}") if after else 0
+                if step:
+                    steps.append([key, step])
+                yield key
+        finally:
+            self._remember(steps, added)
+
+    def sentences(self) -> list[str]:
+        """What happened, or would, for people."""
+        lines = [f"{count:,} {what}" for what, count in self.counts.most_common()]
+        return [*lines, *self.content.notes, *self.content.troubles.sentences()]
+
+    def _coming(
+        self, ids: dict[int | None, int | None]
+    ) -> Iterator[tuple[LabelledImage, list[Annotation]]]:
+        self.counts.clear()
+        self.images = 0
+        for image in self.content.images():
+            if self.rules.only_existing and image.file is None:
+                if len(image.annotations):
+                    self.counts[MISSING] += len(image.annotations)
                 continue
-            fresh.append(replace(annotation, id=document.new_id(), category_id=category))
-        document.edit(key, (*present, *fresh), f"Import {name}")
-        count += len(fresh)
-    return count, len(by_key), skipped
+            self.images += bool(len(image.annotations))
+            found = [replace(a, category_id=ids[a.category_id]) for a in image.annotations]
+            yield image, found
+
+    def _merge(self, image: LabelledImage, coming: list[Annotation], new_id: Any) -> Any:
+        from annotator.core.formats.merging import merged
+
+        key = image.record.key
+        there = self.document.has_image(key)
+        record = self.document.record(key) if there else image.record
+        present = self.document.annotations(key) if there else ()
+        size = (record.width, record.height)
+        after, counts = merged(present, coming, self.rules, new_id, size)
+        self.counts.update(counts)
+        return after
+
+    def _make_room(self, image: LabelledImage) -> None:
+        record = image.record
+        if not self.document.has_image(record.key):
+            self.document.add_images([record.key])
+        if record.width and not self.document.record(record.key).width:
+            self.document.set_size(record.key, record.width, record.height, record.orientation)
+
+    def _make_classes(self) -> dict[int | None, int | None]:
+        ids: dict[int | None, int | None] = {None: None}
+        for old in self.content.categories:
+            name = self.rules.class_name(old.name)
+            ids[old.id] = _class(self.document, replace(old, name=name)) if name else None
+        return ids
+
+    def _remember(self, steps: list[list[Any]], added: list[int]) -> None:
+        past = self.document.note(NOTE)
+        past = list(past) if isinstance(past, list) else []
+        if steps:
+            entry = {"name": self.name, "steps": steps, "classes": added}
+            self.document.set_note(NOTE, [*past, entry][-REMEMBERED:])
 
 
 def _class(document: Document, old: Category) -> int:
@@ -82,3 +178,33 @@ def _class(document: Document, old: Category) -> int:
     if new.name not in existing and (old.supercategory or old.extra or old.synonyms):
         document.change_category(replace(old, id=new.id, name=new.name, color=new.color))
     return new.id
+
+
+def last_import(document: Document) -> str:
+    """Name of the import `undo_import` would take back, "" if there is none."""
+    past = document.note(NOTE)
+    return str(past[-1].get("name", "")) if isinstance(past, list) and past else ""
+
+
+def undo_import(document: Document) -> tuple[int, list[str]]:
+    """Take the last import back in all images; classes it brought go if nothing has them.
+
+    Returns:
+        Images that are as before, and the keys of those that were changed since: they stay.
+    """
+    past = document.note(NOTE)
+    if not isinstance(past, list) or not past:
+        return 0, []
+    entry, done, changed = past[-1], 0, []
+    for key, step in entry["steps"]:
+        if document.has_image(key) and document.last_step(key) == step:
+            document.undo(key)
+            done += 1
+        else:
+            changed.append(key)
+    known = {category.id for category in document.categories()}
+    for number in entry.get("classes", ()):
+        if number in known and not document.category_users(number):
+            document.remove_category(number)
+    document.set_note(NOTE, past[:-1])
+    return done, changed

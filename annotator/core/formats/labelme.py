@@ -23,6 +23,20 @@ from annotator.core.files import from_json, to_json
 from annotator.core.formats import png
 from annotator.core.formats.api import Content, FormatSpec, LabelledImage, Origin
 from annotator.core.formats.coco.reading import finite, whole
+from annotator.core.formats.foreign import (
+    BAD_SHAPE,
+    NO_AREA,
+    NO_PIXELS,
+    SIZELESS,
+    Pieces,
+    Points,
+    attributes_of,
+    ellipse,
+    filled,
+    lose_rest,
+    placed,
+    points_of,
+)
 from annotator.core.formats.reading import (
     Reading,
     any_file,
@@ -41,10 +55,10 @@ VERSION = "6.3.1"
 CROWD = "iscrowd"
 
 _DAMAGED = "files that are not labelme JSON"
-_NO_AREA = "points, lines and other shapes without an area"
-_BAD_SHAPE = "shapes with a damaged outline or mask"
-_NO_SIZE = "images of unknown size"
-_CIRCLE = 72
+_KNOWN = (
+    "label", "points", "mask", "shape_type", "group_id", "flags", "attributes", "score",
+    "description",
+)  # fmt: skip
 
 
 # --- Out ---
@@ -66,7 +80,7 @@ def _file(image: LabelledImage, names: dict[int | None, str], target: Target) ->
     for annotation in image.annotations:
         points = _points(annotation)
         if points is None:
-            target.lose("objects without pixels", f"{record.key}, object {annotation.id}")
+            target.lose(NO_PIXELS, f"{record.key}, object {annotation.id}")
             continue
         shapes.append(_shape(annotation, names[annotation.category_id]) | points)
     target.annotations += len(shapes)
@@ -165,40 +179,34 @@ def _record(value: dict[str, Any], name: str, reading: Reading) -> ImageRecord |
 def _objects(
     shapes: list[Any], record: ImageRecord, name: str, reading: Reading
 ) -> list[Annotation]:
-    objects: list[Annotation] = []
-    groups: dict[tuple[int | None, int], int] = {}
+    pieces = Pieces(reading)
     for number, value in enumerate(shapes, 1):
         where = f"{name}, shape {number}"
         if not isinstance(value, dict):
-            reading.lose(_BAD_SHAPE, where)
+            reading.lose(BAD_SHAPE, where)
             continue
         shape = _area(value, record, where, reading)
         if shape is None:
             continue
         label = value.get("label")
         category = reading.category(label if isinstance(label, str) else "")
-        group = whole(value.get("group_id"))
-        known = None if group is None else groups.get((category, group))
-        if known is not None and isinstance(shape, Mask):
-            first = objects[known].shape
-            if isinstance(first, Mask):
-                objects[known] = replace(objects[known], shape=raster.union([first, shape]))
-                continue
-        if group is not None:
-            groups[category, group] = len(objects)
-        objects.append(_with_rest(reading.annotation(shape, category), value))
-    return objects
+        count = len(pieces.objects)
+        place = pieces.add(shape, category, whole(value.get("group_id")))
+        if place == count:
+            pieces.objects[place] = _with_rest(pieces.objects[place], value, where, reading)
+    return pieces.objects
 
 
-def _with_rest(annotation: Annotation, value: dict[str, Any]) -> Annotation:
-    flags, more = value.get("flags"), value.get("attributes")
-    attributes = {
-        str(k): v
-        for group in (flags, more)
-        if isinstance(group, dict)
-        for k, v in group.items()
-        if isinstance(v, (str, int, float, bool))
-    }
+def _with_rest(
+    annotation: Annotation, value: dict[str, Any], where: str, reading: Reading
+) -> Annotation:
+    attributes: dict[str, str | float | bool] = {}
+    for group in (value.get("flags"), value.get("attributes")):
+        attributes |= attributes_of(group, where, reading)
+    # X-AnyLabeling's mark of objects that are hard to see.
+    if value.get("difficult") is True:
+        attributes["difficult"] = True
+    lose_rest(value, (*_KNOWN, "difficult"), where, reading)
     score = finite(value.get("score"))
     origin = annotation.origin
     if score is not None and 0 <= score <= 1:
@@ -214,59 +222,38 @@ def _area(
     value: dict[str, Any], record: ImageRecord, where: str, reading: Reading
 ) -> Mask | Box | None:
     kind = value.get("shape_type") or "polygon"
-    points = _coordinates(value.get("points"))
+    points = points_of(value.get("points"))
     if points is None:
-        reading.lose(_BAD_SHAPE, where)
+        reading.lose(BAD_SHAPE, where)
         return None
     if kind in ("point", "points", "line", "linestrip", "cuboid") or len(points) < 2:
-        reading.lose(_NO_AREA, where)
+        reading.lose(NO_AREA, where)
         return None
     if kind == "rectangle":
         # X-AnyLabeling names all four corners.
         (x0, y0), (x1, y1) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
         if x1 > x0 and y1 > y0:
             return Box(x0, y0, x1, y1)
-        reading.lose(_BAD_SHAPE, where)
+        reading.lose(BAD_SHAPE, where)
         return None
     if not record.width:
-        reading.lose(_NO_SIZE, where)
+        reading.lose(SIZELESS, where)
         return None
     if kind == "mask":
         mask = _mask(value.get("mask"), points, record)
     else:
-        mask = _filled(_circle(points) if kind == "circle" else points, record)
+        mask = filled([_circle(points) if kind == "circle" else points], record)
     if mask is None or not raster.area(mask):
-        reading.lose(_BAD_SHAPE, where)
+        reading.lose(BAD_SHAPE, where)
         return None
     return mask
 
 
-def _coordinates(value: Any) -> np.ndarray[tuple[int, int], np.dtype[np.float64]] | None:
-    if not isinstance(value, list) or not 1 <= len(value) <= 1_000_000:
-        return None
-    rows = [row for row in value if isinstance(row, list) and len(row) == 2]
-    numbers = [finite(v) for row in rows for v in row]
-    known = [v for v in numbers if v is not None and abs(v) < 1e6]
-    if len(rows) != len(value) or len(known) != len(numbers):
-        return None
-    return np.reshape(np.array(known), (-1, 2))
-
-
-def _circle(points: np.ndarray[Any, np.dtype[np.float64]]) -> Any:
+def _circle(points: Points) -> Points:
     """Middle and a point on the circle to a ring of corners."""
     (x, y), (px, py) = points[0], points[1]
-    angles = np.linspace(0, 2 * math.pi, _CIRCLE, endpoint=False)
     radius = math.hypot(px - x, py - y)
-    return np.stack((x + radius * np.cos(angles), y + radius * np.sin(angles)), axis=1)
-
-
-def _filled(points: Any, record: ImageRecord) -> Mask | None:
-    if len(points) < 3:
-        return None
-    limit = 2.0 * max(record.width, record.height) + 1000
-    if np.abs(points).max() > limit:
-        return None
-    return raster.from_polygons([points.ravel().tolist()], record.width, record.height)
+    return ellipse(x, y, radius, radius)
 
 
 def _mask(text: Any, points: Any, record: ImageRecord) -> Mask | None:
@@ -278,10 +265,7 @@ def _mask(text: Any, points: Any, record: ImageRecord) -> Mask | None:
         return None
     inside = (pixels if pixels.ndim == 2 else pixels.max(axis=2)) > 0
     x, y = (int(v) for v in points[0])
-    height, width = inside.shape
-    if x < 0 or y < 0 or x + width > record.width or y + height > record.height:
-        return None
-    return raster.from_crop(raster.Crop(x, y, inside), record.width, record.height)
+    return placed(inside, x, y, record)
 
 
 def recognises(path: Path) -> bool:

@@ -305,7 +305,7 @@ class _Reading:
             return {"box": _box(value.get("bbox"))}
         image = self.images[number]
         if isinstance(segmentation, dict):
-            mask = _mask(segmentation)
+            mask = mask_of_rle(segmentation)
             if not image.width:
                 self.images[number] = replace(image, width=mask.width, height=mask.height)
             elif (image.width, image.height) != (mask.width, mask.height):
@@ -476,8 +476,12 @@ def _box(value: Any) -> list[float]:
     return [x, y, x + w, y + h]
 
 
-def _mask(value: dict[str, Any]) -> Mask:
-    """A checked mask: pycocotools trusts its input and would write outside of its memory."""
+def mask_of_rle(value: dict[str, Any]) -> Mask:
+    """A checked mask: pycocotools trusts its input and would write outside of its memory.
+
+    Raises:
+        Unusable: it is damaged.
+    """
     size, counts = value.get("size"), value.get("counts")
     sides = [whole(v) for v in size] if isinstance(size, (list, tuple)) else []
     if len(sides) != 2 or not all(sides):
