@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from PySide6.QtGui import QAction, QActionGroup, QIcon, QKeySequence
 from PySide6.QtWidgets import QMenu, QMenuBar, QWidget
+
+from annotator import editing_actions
+from annotator.command import Command as Command
 
 Bindings = Mapping[str, tuple[str, ...]]
 """Command id to its key sequences in portable text, the one shown in menus first."""
@@ -19,6 +21,7 @@ CONDITIONS: Mapping[str, str] = {
     "candidates": "there are several candidates to choose from",
     "suggestions": "there are suggested names",
     "selection": "objects are selected (never together with a prompt)",
+    "several": "two objects or more are selected",
     "object": "an accepted object is among the selected ones",
     "proposal": "a proposal is among the selected objects",
     "only_proposals": "proposals are selected, and nothing else",
@@ -32,41 +35,6 @@ CONDITIONS: Mapping[str, str] = {
     "redo": "there is a step to do again",
 }
 """Names used in `Command.enabled` and what they mean."""
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """One thing the user can do.
-
-    Attributes:
-        id: "area.verb"; stable, used in settings and key maps.
-        text: what menus and the command palette say; "…" at the end when more is asked.
-        shortcuts: the standard key sequences in portable text, the main one first.
-        icon: name of a drawing in resources/icons, or "".
-        menu: path of the menu, for example "View/Theme"; "" for none.
-        separator_before: whether a line sets it off in its menu.
-        enabled: a name in `CONDITIONS`, or "" for always.
-        checkable: whether it can be on.
-        group: commands of one group exclude each other (exactly one is on); "" for none.
-        submenu: opens a menu filled at run time.
-        held: acts while its key is down (see `annotator.ui.key_guard`).
-        repeats: whether holding the key down repeats it.
-        hint: one sentence for tooltips, the shortcut sheet and screen readers.
-    """
-
-    id: str
-    text: str
-    shortcuts: tuple[str, ...] = ()
-    icon: str = ""
-    menu: str = ""
-    separator_before: bool = False
-    enabled: str = ""
-    checkable: bool = False
-    group: str = ""
-    submenu: bool = False
-    held: bool = False
-    repeats: bool = False
-    hint: str = ""
 
 
 def _file() -> Iterable[Command]:
@@ -316,12 +284,14 @@ def _tools() -> Iterable[Command]:
         ("smart", "Smart Tool", ("Q",), "smart", "Click an object or drag a box around it"),
         ("box", "Rectangle", ("R",), "box", "Drag a plain rectangle"),
         ("polygon", "Polygon", ("P",), "polygon", "Draw an outline corner by corner"),
+        *editing_actions.PIXEL_TOOLS,
         ("select", "Select", ("V",), "select", "Select, move and change objects"),
         ("pan", "Pan", ("Shift+V",), "pan", "Move the view; Space-drag does so in every tool"),
     ):
         yield Command(
             f"tool.{tool}", text, keys, icon, "Tools", checkable=True, group="tool", hint=hint,
         )  # fmt: skip
+    yield from editing_actions.brush()
     yield Command(
         "prompt.accept", "Accept Object", ("Return", "Enter"), "accept", "Tools", True,
         "candidate", hint="Keep the mask that is shown",
@@ -509,13 +479,15 @@ def _help() -> Iterable[Command]:
 
 
 COMMANDS: tuple[Command, ...] = (
-    *_file(), *_edit(), *_image(), *_view(), *_tools(),
+    *_file(), *_edit(), *editing_actions.objects(), *_image(), *_view(), *_tools(),
     *_proposing(), *_proposals(), *_propagation(), *_names(), *_finding(), *_help(),
 )  # fmt: skip
 """Everything the user can do, in menu order."""
 
 TOOLBAR: tuple[str, ...] = (
-    "tool.smart", "tool.box", "tool.polygon", "tool.select", "tool.pan", "",
+    "tool.smart", "tool.box", "tool.polygon", "",
+    "tool.brush", "tool.eraser", "tool.lasso", "tool.outline", "tool.fill", "tool.knife", "",
+    "tool.select", "tool.pan", "",
     "prompt.accept", "prompt.clear", "", "edit.undo", "edit.redo", "",
     "view.zoom_in", "view.zoom_out", "view.fit", "view.actual", "",
     "image.previous", "image.next", "image.mark_reviewed",
@@ -535,6 +507,7 @@ GESTURES: tuple[tuple[str, str, str], ...] = (
     ("Polygon", "Click", "Next corner; with Shift in steps of 45°"),
     ("Polygon", "Right click", "Take back the last corner"),
     ("Polygon", "Double click · click the first corner", "Close the outline"),
+    *editing_actions.GESTURES,
     ("Select", "Click", "Select; once more: what lies beneath"),
     ("Select", "Ctrl+Click · Shift+Click", "Add to the selection"),
     ("Select", "Drag a selected object", "Move the selected objects"),

@@ -22,6 +22,9 @@ _LABELME: Bindings = MappingProxyType(
         # X-AnyLabeling F finishes and B clears; labelme Enter and Esc.
         "prompt.accept": ("F", "Return", "Enter"),
         "prompt.clear": ("B", "Esc"),
+        # X-AnyLabeling paints with Shift+B.
+        "tool.brush": ("Shift+B",),
+        "tool.eraser": ("Ctrl+Shift+B",),
         # Ctrl+H hides in X-AnyLabeling, T in labelme.
         "view.hide_masks": ("Ctrl+H", "T"),
         "edit.hide": ("Alt+H",),

@@ -209,7 +209,7 @@ class MainWindow(QMainWindow):
         self.addToolBar(Qt.ToolBarArea.TopToolBarArea, bar)
 
     def _make_handlers(self) -> dict[str, Callable[[], object]]:
-        from annotator.ui import proposal_commands
+        from annotator.ui import mask_commands, proposal_commands
 
         workspace, canvas = self.workspace, self.canvas
         handlers: dict[str, Callable[[], object]] = {
@@ -278,15 +278,18 @@ class MainWindow(QMainWindow):
             "help.about": self._show_about,
         }
         handlers |= self._make_series() | proposal_commands.handlers(workspace)
+        handlers |= mask_commands.handlers(workspace, canvas)
         handlers |= self.finding.handlers() | self.propagating.handlers()
         handlers |= self.prelabelling.handlers()
         return handlers | {"image.stop_proposing": self._stop_searching}
 
     def _make_series(self) -> dict[str, Callable[[], object]]:
         """The commands that come in numbers or kinds."""
+        from annotator.ui.tools import TOOLS
+
         workspace = self.workspace
         handlers: dict[str, Callable[[], object]] = {}
-        for tool in ("smart", "box", "polygon", "select", "pan"):
+        for tool in TOOLS:
             handlers[f"tool.{tool}"] = partial(workspace.set_tool, tool)
         for digit in range(1, 10):
             handlers[f"class.{digit}"] = partial(self._choose_digit, digit)
@@ -685,7 +688,7 @@ class MainWindow(QMainWindow):
         if not self._populated:
             return
         from annotator.actions import set_enabled, show_names
-        from annotator.ui import proposal_commands
+        from annotator.ui import mask_commands, proposal_commands
 
         workspace, actions = self.workspace, self.actions_by_id
         document, key = workspace.document, workspace.key
@@ -714,9 +717,11 @@ class MainWindow(QMainWindow):
                 "undo": prompt or bool(document and key and document.undo_text(key)),
                 "redo": bool(document and key and document.redo_text(key)),
                 **proposal_commands.conditions(workspace, prompt=prompt),
+                **mask_commands.conditions(workspace, prompt=prompt),
             },
         )
         actions[f"tool.{workspace.tool}"].setChecked(True)
+        mask_commands.show_checks(workspace, actions)
         chosen = workspace.selected
         actions["edit.crowd"].setChecked(bool(chosen) and all(a.is_crowd for a in chosen))
         actions["edit.lock"].setChecked(bool(chosen) and all(a.locked for a in chosen))

@@ -164,14 +164,26 @@ class MaskEditing(QObject):
         Args:
             verb: for the undo text, for example "Smooth".
             work: the mask to its new one.
-        """
-        from annotator.core import raster
 
+        Raises:
+            UserError: no mask is selected.
+        """
         chosen = [a for a in self._open() if isinstance(a.shape, Mask)]
         if not chosen:
             raise UserError("No mask is selected.", "Select an object that is no plain rectangle.")
-        after = {a.id: work(a.shape) for a in chosen if isinstance(a.shape, Mask)}
-        emptied = [number for number, mask in after.items() if not raster.area(mask)]
+        self.replace(verb, {a.id: work(a.shape) for a in chosen if isinstance(a.shape, Mask)})
+
+    def replace(self, verb: str, after: Mapping[int, Mask]) -> None:
+        """Give objects other masks in one step; one that would be gone stays as it is.
+
+        Args:
+            verb: for the undo text.
+            after: the new masks by the ids of objects of the current image.
+        """
+        from annotator.core import raster
+
+        chosen = [a for a in self._editing.annotations if a.id in after and not a.locked]
+        emptied = [a.id for a in chosen if not raster.area(after[a.id])]
         if emptied:
             self._editing.noticed.emit(f"Nothing would be left of {self._called(emptied)}.")
         changed = {
@@ -184,7 +196,7 @@ class MaskEditing(QObject):
                 lambda a: replace(a, shape=changed[a.id], polygons=None),
             )
         elif not emptied:
-            self._editing.noticed.emit(f"{verb}: nothing to change.")
+            self._editing.noticed.emit(f"{verb} {self._called(after)}: nothing to change.")
 
     def fill_holes(self) -> None:
         """Fill every hole of the selected objects."""

@@ -7,7 +7,7 @@ calls of the workspace.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QToolTip, QWidget
 
+from annotator.services.workspace import EDITING_TOOLS
 from annotator.ui import canvas_hits as hits
 from annotator.ui import canvas_view as views
 from annotator.ui import items
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from annotator.core.annotation import Annotation
     from annotator.core.errors import UserError
     from annotator.core.images import LoadedImage
+    from annotator.core.mask import Mask
     from annotator.core.prompting import PromptDraft
     from annotator.services.document import Document
     from annotator.services.settings import Settings, SettingsStore
@@ -106,6 +108,7 @@ class Canvas(ImageView):
         self._wheel_rest = 0
         self._preview = Previewer(workspace, self)
         self.painting = Painting(self)
+        self._instead: dict[int, Mask] = {}
         self._hold_timer = self._timer(HOLD_MS, self._drop_stale)
         self._refine_timer = self._timer(0, self.viewport().update)
         self._spinner_timer = self._timer(SPINNER_DELAY_MS, self._spin)
@@ -204,7 +207,15 @@ class Canvas(ImageView):
         known = {item.annotation.id: item for item in self._masks.items}
         return [self._item(annotation, known) for annotation in self._workspace.visible]
 
+    def show_instead(self, shapes: Mapping[int, Mask]) -> None:
+        """Show these objects with other shapes, for a preview; {} shows all as they are."""
+        self._instead = dict(shapes)
+        if self._workspace.key is not None:
+            self._follow_annotations(self._workspace.key)
+
     def _item(self, annotation: Annotation, known: dict[int, AnnotationItem]) -> AnnotationItem:
+        if annotation.id in self._instead:
+            annotation = replace(annotation, shape=self._instead[annotation.id], polygons=None)
         color = self.color_of(annotation.category_id)
         item = known.get(annotation.id)
         same = item is not None and (item.annotation is annotation or item.annotation == annotation)
@@ -405,9 +416,14 @@ class Canvas(ImageView):
             self._workspace.select(())
 
     def accept(self) -> None:
-        """Finish the polygon being drawn, else accept the candidate, or the selected proposals."""
+        """Finish the polygon being drawn, else accept the candidate, or the selected proposals.
+
+        While pixels are changed: let go of the object, so that the next stroke begins another.
+        """
         if self.drawing:
             self._send(GestureEvent("accept"))
+        elif self._tool_id in EDITING_TOOLS and not self._workspace.draft:
+            self._workspace.select(())
         else:
             self._workspace.accept_or_ask()
 
@@ -419,6 +435,9 @@ class Canvas(ImageView):
     def undo(self) -> bool:
         """Take back a step of the shape being drawn; False when there is none."""
         self._finish_release()
+        if self._gesture is not None and self._tool_id in EDITING_TOOLS:
+            self._drop_gesture()
+            return True
         if not self.drawing:
             return False
         if self._tool_id == "polygon":

@@ -34,6 +34,8 @@ class StatusBar(QStatusBar):
         self._zoom = self._field("Zoom", 7)
         self._model = self._field("Model in use", 20)
         self._saved = self._field("State of saving", 16)
+        self._overlap = self._field("Whether objects may overlap", 0)
+        workspace.masks.overlap_changed.connect(self._show_overlap)
         workspace.noticed.connect(lambda text: self.showMessage(text, NOTICE_MS))
         workspace.working_changed.connect(self._show_working)
         workspace.assistant.loading_changed.connect(self._show_loading)
@@ -124,6 +126,15 @@ class StatusBar(QStatusBar):
         depth = "" if image.bit_depth == 8 else f", {image.bit_depth} bit"
         self._size.setText(f"{image.width} × {image.height}{depth}")
 
+    def _show_overlap(self, overlap: str) -> None:
+        texts = {"takes": "◨ No overlap: new on top", "leaves": "◧ No overlap: new below"}
+        self._overlap.setText(texts.get(overlap, ""))
+        self._overlap.setVisible(overlap in texts)
+        self._overlap.setToolTip(
+            "A pixel belongs to the object of the highest layer (menu Objects, Overlap)."
+        )
+
     def _clear(self) -> None:
+        self._show_overlap("allowed")
         for label in (self._size, self._pointer, self._saved, self._working):
             label.setText("")

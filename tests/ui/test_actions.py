@@ -103,7 +103,7 @@ def test_every_command_is_in_a_menu_or_has_keys(window):
 
 def test_menus_follow_the_table(window):
     titles = [action.text().replace("&", "") for action in window.menuBar().actions()]
-    assert titles == ["File", "Edit", "Image", "View", "Tools", "Proposals", "Names", "Help"]
+    assert titles == ["File", "Edit", "Objects", "Image", "View", "Tools", "Proposals", "Names", "Help"]
     assert window.menus["View/Theme"].actions()[0].text().replace("&", "") == "System Theme"
     assert window.commands["file.open_recent"].menu() is window.menus["file.open_recent"]
     assert not any(
