@@ -282,7 +282,7 @@ class FolderRun(QObject):
         self._count += 1
         self._job = job = _Job(document, order, keys, resume, f"prelabel {self._count}")
         known = known_in(document, resume=resume)
-        context = Context(document.folder, tuple(document.keys()), known)
+        context = Context(document.folder, tuple(document.keys()), known, document.project_dir)
         device = self._settings.settings.device
         make = partial(kind.make, order.values, context)
         document.save_state_changed.connect(self._follow_disk)

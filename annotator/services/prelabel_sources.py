@@ -67,11 +67,13 @@ class Context:
         folder: of the images.
         keys: all images.
         known: what numbers of images and classes mean in the project.
+        project_dir: where the project's own files are, None for beside the images.
     """
 
     folder: Path
     keys: Sequence[str]
     known: Known
+    project_dir: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -198,6 +200,40 @@ def _boxes(values: Values, context: Context) -> Made:
     return Made(Boxes(found, kept), found.troubles, found.known)
 
 
+# --- The same objects again ---
+
+
+def _again_options(settings: Settings) -> tuple[Option, ...]:
+    return (
+        Option("min_score", "Least &likeness:", "percent", AUTO,
+               "How much it has to look like an object of that name.",
+               auto="As your objects suggest"),
+        Option("min_stability", "Least s&tability:", "percent", 0.0,
+               "How little a mask changes with its threshold."),
+        Option("max_overlap", "Most &overlap:", "percent", settings.propose_overlap,
+               "Of masks that overlap more only the best is proposed, and none where you have an "
+               "object already."),
+        Option("min_area", "S&mallest object:", "whole", settings.propose_area, suffix=" px²"),
+    )  # fmt: skip
+
+
+def _again(values: Values, context: Context) -> Made:
+    from annotator.core.prelabel.again import Again, AgainOptions
+    from annotator.core.troubles import Trouble
+    from annotator.services.object_memory import some_examples
+
+    troubles: list[Trouble] = []
+    examples = some_examples(
+        context.folder,
+        context.project_dir,
+        lambda error: troubles.append(Trouble("images with objects to look for", str(error))),
+    )
+    least = float(values["min_score"])
+    kept = AgainOptions(least if least >= 0 else None, values["min_stability"],
+                        float(values["min_area"]), values["max_overlap"])  # fmt: skip
+    return Made(Again(examples, kept), troubles)
+
+
 KINDS: tuple[SourceKind, ...] = (
     SourceKind(
         "everything",
@@ -215,6 +251,15 @@ KINDS: tuple[SourceKind, ...] = (
         _boxes_options,
         _boxes_problem,
         _boxes,
+    ),
+    SourceKind(
+        "again",
+        "The same objects again",
+        "What looks nearly like an object you accepted and named is proposed by its name: for "
+        "series in which the same things come again.",
+        _again_options,
+        lambda values: "",
+        _again,
     ),
 )
 """What can be asked; the first is the default."""
