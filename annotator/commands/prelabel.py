@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from annotator.commands import prelabel_options as options
 from annotator.commands.images import image_keys
@@ -95,7 +95,17 @@ def _prelabel(given: argparse.Namespace, spec: SegmenterSpec, result: Result) ->
             tally = target.tally
             result.proposals, result.known, result.named = tally.new, tally.known, tally.named
             result.classes, result.skipped = tally.classes, dict(tally.skipped)
+            if given.compare:
+                result.compared = compared(target)
     return 1 if result.stopped or result.failed else 0
+
+
+def compared(target: Target) -> dict[str, Any]:
+    """What `--compare` found out."""
+    from annotator.services.prelabel_comparing import ComparingTarget, total
+
+    assert isinstance(target, ComparingTarget), "made by `target_of`"
+    return {"total": total(target.comparisons), "images": target.values()}
 
 
 def _tell_stopping() -> None:

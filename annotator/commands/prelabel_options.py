@@ -70,6 +70,11 @@ def parser() -> argparse.ArgumentParser:
     add("--out", type=Path, metavar="FILE", help="write a COCO results file instead")
     add("--project", type=Path, metavar="DIR", help="where the project is kept, if elsewhere")
     add(
+        "--compare",
+        action="store_true",
+        help="write nothing: tell what the run would add, change or miss of the accepted objects",
+    )
+    add(
         "--resume",
         action="store_true",
         help="go on with a run that was stopped or killed, and try again what failed; the "
@@ -118,6 +123,8 @@ def checked(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Segme
         parser.error("--names and --format say something about --boxes")
     if given.boxes is not None and given.side is not None:
         parser.error("--side is for everything mode, which --boxes replaces")
+    if given.compare and (given.out is not None or given.resume):
+        parser.error("--compare writes nothing: --out and --resume say how")
     if given.vocabulary is None and (given.names_model or given.min_name_score is not None):
         parser.error("--names-model and --min-name-score say something about --vocabulary")
     for path in filter(None, (given.boxes, given.names)):

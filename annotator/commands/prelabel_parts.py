@@ -23,6 +23,10 @@ def target_of(given: argparse.Namespace, keys: Sequence[str]) -> Target:
     from annotator.services import prelabelling
 
     only_existing = given.classes == "existing"
+    if given.compare:
+        from annotator.services.prelabel_comparing import ComparingTarget
+
+        return ComparingTarget(given.folder, given.project, only_existing)
     if given.out is not None:
         return prelabelling.FileTarget(given.out, given.folder, given.project, only_existing)
     from PySide6.QtCore import QCoreApplication

@@ -32,6 +32,7 @@ class Result:
         troubles: everything else that was not as it should be.
         seconds: taken by all of it.
         stopped: why it ended early, or "".
+        compared: with `--compare`, what the run would change, by image; "total" of all.
         workers: of a cluster, machine and process.
     """
 
@@ -50,6 +51,7 @@ class Result:
     troubles: Troubles = field(default_factory=Troubles)
     seconds: float = 0.0
     stopped: str = ""
+    compared: dict[str, Any] = field(default_factory=dict)
     workers: list[str] = field(default_factory=list)
 
     @property
@@ -88,6 +90,8 @@ def _words(result: Result) -> list[str]:
     failed = f", {len(result.failed)} failed" if result.failed else ""
     known = f" ({result.known} were known already)" if result.known else ""
     where = result.out or result.folder
+    if result.compared:
+        return [*_compared(result), *result.troubles.sentences()]
     lines = [
         f"{result.made} of {result.images} images done{before}{failed}: "
         f"{result.proposals} proposals{known} by {_title(result.model)} in {where}"
@@ -107,3 +111,25 @@ def _title(model_id: str) -> str:
 
     known = labellers().get(model_id)
     return known.title if known is not None else segmenter_spec(model_id).title
+
+
+COLUMNS = ("same", "changed", "missing", "added")
+
+
+def _compared(result: Result) -> list[str]:
+    """A table: a row for every image with differences, and one for all."""
+    total, images = result.compared["total"], result.compared["images"]
+    rows = []
+    for key, found in images.items():
+        kinds = [one["kind"] for one in found["differences"]]
+        if kinds:
+            counts = (found["same"], *(kinds.count(kind) for kind in COLUMNS[1:]))
+            rows.append((*counts, key))
+    rows.append((*(total[name] for name in COLUMNS), f"{len(images)} images"))
+    failed = f"; {len(result.failed)} failed" if result.failed else ""
+    return [
+        "".join(f"{name:>9}" for name in COLUMNS) + "  image",
+        *("".join(f"{count:>9}" for count in counts) + f"  {key}" for *counts, key in rows),
+        f"Accepted objects against {segmenter_spec(result.model).title}; "
+        f"nothing was written{failed}.",
+    ]

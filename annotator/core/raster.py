@@ -131,19 +131,19 @@ def from_array(pixels: NDArray[np.bool_]) -> Mask:
     height, width = pixels.shape
     # Along the memory first: most images are mostly background.
     if pixels.flags.f_contiguous:
-        x0, x1 = _span(pixels.any(axis=0))
-        y0, y1 = _span(pixels[:, x0:x1].any(axis=1))
+        x0, x1 = _span(pixels, 0)
+        y0, y1 = _span(pixels[:, x0:x1], 1)
     else:
-        y0, y1 = _span(pixels.any(axis=1))
-        x0, x1 = _span(pixels[y0:y1].any(axis=0))
+        y0, y1 = _span(pixels, 1)
+        x0, x1 = _span(pixels[y0:y1], 0)
     if x0 == x1:
         return empty(width, height)
     return from_crop(Crop(x0, y0, pixels[y0:y1, x0:x1]), width, height)
 
 
-def _span(inside: NDArray[np.bool_]) -> tuple[int, int]:
-    """From the first to behind the last one that is true; (0, 0) without any."""
-    found = np.flatnonzero(inside)
+def _span(pixels: NDArray[np.bool_], axis: int) -> tuple[int, int]:
+    """From the first to behind the last column (axis 0) or row (1) inside; (0, 0) without any."""
+    found = np.flatnonzero(pixels.any(axis=axis))
     return (int(found[0]), int(found[-1]) + 1) if found.size else (0, 0)
 
 

@@ -194,7 +194,7 @@ class ProjectWriter:
         document, key = self._document, outcome.key
         present = document.annotations(key)
         if outcome.size is not None:
-            _check_size(key, outcome.size, present)
+            check_size(key, outcome.size, present)
             document.set_size(key, *outcome.size, outcome.orientation)
         there = {category.id for category in document.categories()}
         made = [self._annotation(*one, there) for one in wanted]
@@ -307,7 +307,12 @@ def _names_of(categories: Iterable[Category]) -> dict[str, str]:
     return {str(category.id): category.name for category in categories}
 
 
-def _check_size(key: str, size: tuple[int, int], present: Annotations) -> None:
+def check_size(key: str, size: tuple[int, int], present: Annotations) -> None:
+    """Refuse an image that is not as large as its objects say.
+
+    Raises:
+        ImageError: it is another one.
+    """
     sizes = {(a.shape.width, a.shape.height) for a in present if isinstance(a.shape, Mask)}
     if sizes - {size}:
         other = min(sizes - {size})
