@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from annotator.core import raster
 from annotator.core.errors import UserError
 from annotator.core.formats.detections.reading import format_of, read_boxes
 from annotator.core.formats.detections.values import (
@@ -91,6 +92,28 @@ def test_what_is_wrong_in_results_is_counted(tmp_path: Path) -> None:
     assert list(found.boxes) == ["a.jpg"]
 
 
+def test_the_box_is_taken_from_the_mask_where_there_is_none(tmp_path: Path) -> None:
+    mask = raster.from_box(Box(3, 4, 10, 20), 40, 30)
+    masks = [
+        {"size": [30, 40], "counts": mask.counts.decode()},
+        {"size": [30, 40], "counts": raster.runs(mask).tolist()},
+        [[3, 4, 10, 4, 10, 20, 3, 20], [5, 5, 6, 6, 5, 6]],
+        {"size": [30, 40], "counts": "damaged"},
+        {"size": [30, 40], "counts": [1200]},
+        [[3, 4, None, 5]],
+        [],
+        "mask",
+    ]
+    entries = [{"image_id": 7, "category_id": 5, "segmentation": one} for one in masks]
+    names = written(tmp_path / "names.json", {"categories": COCO["categories"]})
+    known = [{**one, "file_name": "a.jpg"} for one in entries]
+    found = read_boxes(written(tmp_path / "r.json", known), KEYS, names=names)
+    assert [one.box for one in found.boxes["a.jpg"]] == [Box(3, 4, 10, 20)] * 3
+    assert {(one.label, one.score) for one in found.boxes["a.jpg"]} == {("dog", None)}
+    assert found.sizes == {"a.jpg": (40, 30)}
+    assert counts(found) == {NO_BOX: 5}
+
+
 @pytest.mark.parametrize("content", ["no json", "7", '{"images": []}'])
 def test_files_that_are_no_results(tmp_path: Path, content: str) -> None:
     path = tmp_path / "r.json"
@@ -117,6 +140,25 @@ def test_yolo_with_names_beside_it(tmp_path: Path) -> None:
     assert found.boxes["b/c.jpg"][0].label == "class 7"
     assert counts(found) == {UNLISTED: 1, AMBIGUOUS: 1, NO_IMAGE: 1, NO_BOX: 3, BAD_SCORE: 1}
     assert found.labels == ("cat", "dog", "class 7")
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["names: [cat, dog]", "path: x\nnames:\n  1: dog\n  0: cat\n", '{"names": ["cat", "dog"]}'],
+)
+def test_yolo_with_the_file_of_a_training(tmp_path: Path, content: str) -> None:
+    folder = tmp_path / "labels" / "train"
+    folder.mkdir(parents=True)
+    (tmp_path / "data.yaml").write_text(content)
+    (folder / "a.txt").write_text("1 0.5 0.5 0.5 1.0\n")
+    assert [one.label for one in read_boxes(folder, KEYS).boxes["a.jpg"]] == ["dog"]
+    other = tmp_path / "other.yml"
+    other.write_text("names: [ape, bee]")
+    assert read_boxes(folder, KEYS, names=other).boxes["a.jpg"][0].label == "bee"
+    for bad in ("names: [", "nc: 3", "- cat", "!!python/object/apply:os.getcwd []"):
+        other.write_text(bad)
+        with pytest.raises(UserError, match=r"other\.yml"):
+            read_boxes(folder, KEYS, names=other)
 
 
 def voc(filename: str, *boxes: tuple[str, object, object, object, object]) -> str:

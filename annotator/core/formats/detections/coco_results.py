@@ -2,7 +2,8 @@
 
 Results are a list of `image_id`, `category_id`, `bbox` (x, y, width, height) and `score`. Numbers
 mean what the file's own lists say, else those of `Known`; entries may also name image and class
-themselves (`file_name`, `category`), as the results written by this program do.
+themselves (`file_name`, `category`), as the results written by this program do. Of entries with a
+mask and no box the box around the mask is taken.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from annotator.core import raster
 from annotator.core.errors import UserError
 from annotator.core.files import explain, from_json
-from annotator.core.formats.coco.reading import finite, whole
+from annotator.core.formats.coco.reading import Unusable, finite, mask_of_rle, whole
 from annotator.core.formats.detections.values import (
     NO_BOX,
     UNLISTED,
@@ -134,11 +136,32 @@ class _Reading:
         if key is None:
             return
         box = _box(entry.get("bbox"))
+        if box is None and not entry.get("bbox"):
+            box = self._around(entry.get("segmentation"), key)
         if box is None:
             self.collector.trouble(NO_BOX, where)
             return
         label = self._label(entry)
         self.collector.add(key, LabelledBox(box, label, _score(entry.get("score"))), where)
+
+    def _around(self, segmentation: Any, key: str) -> Box | None:
+        """The box around a mask, None if there is none or it is damaged."""
+        if isinstance(segmentation, list):
+            rings = [[finite(v) for v in ring] for ring in segmentation if isinstance(ring, list)]
+            values = [v for ring in rings for v in ring[: len(ring) // 2 * 2]]
+            if not values or None in values:
+                return None
+            xs, ys = values[0::2], values[1::2]
+            return Box(min(xs), min(ys), max(xs), max(ys))
+        if not isinstance(segmentation, dict):
+            return None
+        try:
+            mask = mask_of_rle(segmentation)
+        except Unusable:
+            return None
+        self.collector.sizes.setdefault(key, (mask.width, mask.height))
+        box = raster.box(mask)
+        return box if box.width and box.height else None
 
     def _key(self, entry: dict[str, Any], where: str) -> str | None:
         name, number = entry.get("file_name"), _id(entry, "image_id")

@@ -11,7 +11,7 @@ from models.api import Box
 
 NO_IMAGE = "files or entries for images that are not in the folder"
 AMBIGUOUS = "files or entries that fit several images"
-NO_BOX = "entries without four usable numbers for a box"
+NO_BOX = "entries without four usable numbers for a box, and without a mask"
 BAD_SCORE = "scores that are not between 0 and 1; the model's own is taken"
 UNLISTED = "classes that are used but not listed; they got a name"
 

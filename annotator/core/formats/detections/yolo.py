@@ -1,7 +1,8 @@
 """YOLO text: a file for each image, a line for each box, everything as shares of the image.
 
 “class x y width height [score]” with the middle of the box; longer lines are outlines (“class x y
-x y …”), of which the box around them is taken. Names stand in a text with one a line.
+x y …”), of which the box around them is taken. Names stand in a text with one a line, or in the
+`data.yaml` a network was trained with.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from annotator.core.formats.detections.values import (
 )
 from models.api import Box
 
-NAMES = ("classes.txt", "obj.names", "names.txt", "labels.txt")
-"""Where names are looked for, in the folder of the boxes and the one above it."""
+NAMES = ("classes.txt", "obj.names", "names.txt", "labels.txt", "data.yaml", "dataset.yaml")
+"""Where names are looked for, in the folder of the boxes and the two above it."""
+YAML = (".yaml", ".yml")
 
 
 def read(path: Path, images: ImageNames, names: tuple[str, ...] = ()) -> Detections:
@@ -69,16 +71,21 @@ def read_text(path: Path) -> str:
 
 
 def read_names(path: Path) -> tuple[str, ...]:
-    """Names of classes, one a line; an empty line keeps its number.
+    """Names of classes, one a line (an empty line keeps its number), or those of a YAML file.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: it cannot be read, or is no YAML with names.
     """
+    if path.suffix.lower() in YAML:
+        from annotator.core.formats.yolo import yaml_names
+
+        return tuple(name.strip() for name in yaml_names(path))
     return tuple(line.strip() for line in read_text(path).rstrip().splitlines())
 
 
 def _names(folder: Path) -> tuple[str, ...]:
-    for place in (folder, folder.parent):
+    # “labels/train” beside “images/train” is usual, with data.yaml above both.
+    for place in (folder, folder.parent, folder.parent.parent):
         for name in NAMES:
             if (place / name).is_file():
                 return read_names(place / name)
