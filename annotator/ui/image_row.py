@@ -169,10 +169,14 @@ class ImageRow(QStyledItemDelegate):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(Qt.PenStyle.NoPen)
         accent = palette.color(QPalette.ColorRole.Highlight)
+        selected = bool(option.state & QStyle.StateFlag.State_Selected)
+        if selected:
+            # The table has painted its own selection beneath.
+            painter.fillRect(option.rect, palette.color(QPalette.ColorRole.Base))
         if chosen:
             painter.setBrush(accent)
             painter.drawRoundedRect(ground, 5, 5)
-        elif option.state & QStyle.StateFlag.State_Selected:
+        elif selected:
             painter.setBrush(mixed(accent, palette.color(QPalette.ColorRole.Base), 0.28))
             painter.drawRoundedRect(ground, 5, 5)
         elif hovered:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
+    QGridLayout,
     QHBoxLayout,
     QLabel,
     QListWidget,
@@ -41,14 +42,14 @@ def words(progress: Progress) -> str:
     """How far it is, in a line."""
     if progress.state == "preparing":
         return "Preparing to pre-label…"
-    text = f"{progress.done:,} of {many(progress.total, 'image')}"
+    text = f"{progress.done:,} of {progress.total:,}"
     if progress.state == "paused":
-        return f"Paused · {text}"
+        return f"Pre-labelling paused at {text}"
     if progress.state == "waiting":
-        return f"Waiting for the disk · {text}"
+        return f"Pre-labelling waits for the disk at {text}"
     if progress.rate is not None and progress.left is not None:
         text += f" · {progress.rate:.1f}/s · {duration(progress.left)} left"
-    return f"Pre-labelling · {text}"
+    return f"Pre-labelling {text}"
 
 
 def told(report: Report) -> tuple[str, str]:
@@ -198,10 +199,11 @@ class PrelabelPanel(QWidget):
         column.addWidget(self.details)
         column.addWidget(self.list, 1)
         column.addWidget(self.rest)
-        line = QHBoxLayout()
-        for button in (self.pause, self.stop, self.retry, self.undo):
-            line.addWidget(button)
-        line.addStretch(1)
+        # Of those in one place only one is seen at a time, so the panel can stay narrow.
+        line = QGridLayout()
+        line.setColumnStretch(2, 1)
+        for place, button in enumerate((self.pause, self.stop, self.retry, self.undo)):
+            line.addWidget(button, 0, place % 2)
         column.addLayout(line)
         self.setFocusProxy(self.list)
         self.retry.setToolTip("Try the images again that failed, and go on with those left")

@@ -191,7 +191,7 @@ def test_it_goes_on_where_it_was_when_the_window_was_closed(
         user.window.prelabelling.run.progressed.connect(hear)
         dialog.start_button.click()
         user.waits_for(lambda: 1 in done)
-        assert "Paused" in user.window.prelabelling.field._text.text()
+        assert "paused at 1 of 3" in user.window.prelabelling.field._text.text()
 
     def goes_on(user: User) -> None:
         user.waits_for(lambda: user.window.messages.banner(KEY) is not None)
