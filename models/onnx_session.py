@@ -22,12 +22,17 @@ class NotStarted(RuntimeError):
 
 
 def thread_count() -> int:
-    """Threads for one network: all cores of a small machine, the real ones of a large one."""
+    """Threads for one network: all cores of a small machine, the real ones of a large one.
+
+    Never more than OMP_NUM_THREADS, by which Ray and batch systems say how many cores are ours.
+    """
+    told = os.environ.get("OMP_NUM_THREADS", "")
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
     else:
         cores = os.cpu_count() or 1
-    return cores if cores <= 4 else min(8, max(4, cores // 2))
+    threads = cores if cores <= 4 else min(8, max(4, cores // 2))
+    return min(threads, int(told)) if told.isdecimal() and int(told) else threads
 
 
 def gives_way() -> bool:

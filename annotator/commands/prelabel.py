@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from annotator.commands import prelabel_options as options
 from annotator.commands.images import image_keys
+from annotator.commands.prelabel_cluster import RAY
 from annotator.commands.prelabel_kinds import segmenter_of
 from annotator.commands.prelabel_parts import detections_of, source_of, target_of
 from annotator.commands.prelabel_report import Result, finish
@@ -46,7 +47,12 @@ def run(arguments: list[str]) -> int:
     result = Result(spec.id, str(given.folder), str(given.out or ""))
     code = 1
     try:
-        code = _prelabel(given, spec, result)
+        if given.engine == RAY:
+            from annotator.commands import prelabel_ray
+
+            code = prelabel_ray.prelabel(given, spec, result)
+        else:
+            code = _prelabel(given, spec, result)
     except UserError as error:
         from annotator.core.prelabel.run import RefusedError
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from annotator.commands import prelabel_kinds
+from annotator.commands import prelabel_cluster, prelabel_kinds
 from annotator.core.formats.detections import FORMATS
 from annotator.core.prelabel.joining import SCOPES
 from models.api import ModelError, SegmenterSpec
@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 done, 1 some images failed or it was stopped, 2 bad usage.",
     )
     add = made.add_argument
-    add("folder", type=Path, metavar="FOLDER", help="images, also in sub-folders")
+    add("folder", type=prelabel_cluster.place, metavar="FOLDER", help="images, also in sub-folders")
     add("--model", metavar="ID", help="which model; the one chosen in the window by default")
     add(
         "--boxes",
@@ -86,6 +86,7 @@ def parser() -> argparse.ArgumentParser:
     add("--max-overlap", type=_share, metavar="X", help="what overlaps more is the same object")
     add("--min-area", type=_whole, metavar="N", help="least area in pixels")
     add("--json", action="store_true", help="the result for programs")
+    prelabel_cluster.add_options(made)
     return made
 
 
@@ -117,7 +118,8 @@ def checked(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Segme
     Raises:
         SystemExit: they do not; the reason has been said.
     """
-    if not given.folder.is_dir():
+    prelabel_cluster.check(parser, given)
+    if isinstance(given.folder, Path) and not given.folder.is_dir():
         parser.error(f"“{given.folder}” is not a folder")
     if given.boxes is None and (given.names or given.format != "auto"):
         parser.error("--names and --format say something about --boxes")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from annotator.commands import prelabel_options as options
 from annotator.commands.prelabel_report import Result
@@ -13,9 +13,16 @@ from annotator.commands.progress import say
 from annotator.core.errors import UserError
 
 if TYPE_CHECKING:
-    from annotator.core.formats.detections.values import Detections
+    from annotator.core.formats.detections.values import Detections, Known
     from annotator.core.prelabel.proposing import ProposalSource
     from annotator.services.prelabelling import Target
+
+
+class Knows(Protocol):
+    """Says what numbers of images and classes mean: a `Target`, or the plan of a cluster's run."""
+
+    def known(self, *, resume: bool) -> Known:
+        """See `annotator.services.prelabelling.Target`."""
 
 
 def target_of(given: argparse.Namespace, keys: Sequence[str]) -> Target:
@@ -45,7 +52,7 @@ def target_of(given: argparse.Namespace, keys: Sequence[str]) -> Target:
 
 
 def detections_of(
-    given: argparse.Namespace, keys: Sequence[str], target: Target, result: Result
+    given: argparse.Namespace, keys: Sequence[str], target: Knows, result: Result
 ) -> Detections | None:
     """The boxes that were named, None without.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -60,6 +60,14 @@ class Boxes:
     def wants(self, key: str) -> bool:
         """See `ProposalSource`."""
         return key in self._detections.boxes
+
+    def only(self, keys: Iterable[str]) -> Boxes:
+        """The same for some images: what a worker needs to know."""
+        every = self._detections
+        boxes = {key: every.boxes[key] for key in keys if key in every.boxes}
+        sizes = {key: every.sizes[key] for key in boxes if key in every.sizes}
+        some = Detections(boxes, every.labels, sizes, digest=every.digest)
+        return Boxes(some, self._options)
 
     def names_all(self, key: str) -> bool:
         """See `ProposalSource`."""
