@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "import": "add the objects of a file or folder, in any format, to a project",
         "convert": "read one format and write another, without a project",
         "validate": "say what trainers would stumble over in a COCO file, and repair it",
+        "frames": "write the frames of a video as files, for other programs",
         "adapt": "train the built-in model further on what was accepted in a project",
         "evaluate-names": "measure how often the right name is suggested",
     }

@@ -23,6 +23,7 @@ from PIL import (
 
 from annotator.core.cv import cv2
 from annotator.core.errors import UserError
+from annotator.core.paths import frame_of
 
 PIXEL_LIMIT = 1_000_000_000
 """Larger images are refused: their pixels alone would take 3 GB."""
@@ -74,7 +75,8 @@ class ImageInfo:
         orientation: EXIF orientation, 1 (stored upright) to 8.
         bit_depth: bits per sample as stored (1, 2, 4, 8, 12, 16, 32 …).
         mode: Pillow's name of the stored pixels ("L", "RGB", "CMYK", "I;16" …), or "other".
-        format: "JPEG", "PNG", "BMP", "TIFF" or "WEBP", decided by content, never by extension.
+        format: "JPEG", "PNG", "BMP", "TIFF" or "WEBP", decided by content, never by extension;
+            "video" for a frame of one.
         more_pages: the file holds more pages or frames than the first one, which is shown.
     """
 
@@ -143,6 +145,11 @@ def probe(path: Path) -> ImageInfo:
         UserError: names the file: gone, unreadable, empty, no image, larger than 1 gigapixel, or a
             header that claims far more pixels than the file can hold.
     """
+    frame = frame_of(path)
+    if frame is not None:
+        from annotator.core import videos
+
+        return videos.probe(frame[0])
     with open_file(path) as file:
         return read_info(path, file)
 

@@ -33,7 +33,7 @@ from annotator.core.image_header import (
     probe,
     read_info,
 )
-from annotator.core.paths import EXTENSIONS
+from annotator.core.paths import EXTENSIONS, frame_of
 
 __all__ = [
     "EXTENSIONS",
@@ -146,6 +146,8 @@ def read_reduced(path: Path, max_side: int) -> Pixels:
     Raises:
         UserError: as `read_image`.
     """
+    if frame_of(path) is not None:
+        return _fit(load("", path).pixels, max_side)
     with open_file(path) as file:
         info = read_info(path, file)
         return _reduced(path, file, info, max_side)
@@ -157,6 +159,9 @@ def load(key: str, path: Path) -> LoadedImage:
     Raises:
         UserError: as `read_image`.
     """
+    frame = frame_of(path)
+    if frame is not None:
+        return _load_frame(key, *frame)
     with open_file(path) as file:
         stamp = _stamp(file)
         info = read_info(path, file)
@@ -166,12 +171,22 @@ def load(key: str, path: Path) -> LoadedImage:
     return replace(image, samples=samples if keep else None, stamp=stamp)
 
 
+def _load_frame(key: str, video: Path, number: int) -> LoadedImage:
+    from annotator.core import videos
+
+    index = videos.index_of(video)
+    pixels = videos.read_frame(video, number)
+    return replace(_describe(key, index.info, pixels), stamp=index.stamp)
+
+
 def load_preview(key: str, path: Path, max_side: int = PREVIEW_SIDE) -> LoadedImage:
     """A preview where that is clearly quicker than the whole image, else the complete image.
 
     Raises:
         UserError: as `read_image`.
     """
+    if frame_of(path) is not None:
+        return load(key, path)
     with open_file(path) as file:
         stamp = _stamp(file)
         info = read_info(path, file)
@@ -188,6 +203,8 @@ def thumbnail(path: Path, side: int) -> Pixels:
     Raises:
         UserError: as `read_image`.
     """
+    if frame_of(path) is not None:
+        return _fit(load("", path).pixels, side)
     with open_file(path) as file:
         info = read_info(path, file)
         small = _exif_thumbnail(file, info, side)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from annotator.core.paths import file_of, frame_of
 from models.api import CachedSegmenter, Embedding, Segmenter
 from models.encoding import check
 
@@ -42,7 +44,7 @@ class ImageFile:
         Raises:
             OSError: it cannot be read.
         """
-        status = path.stat()
+        status = file_of(path).stat()
         return cls(path, status.st_size, status.st_mtime_ns)
 
 
@@ -148,7 +150,7 @@ class Embeddings:
                 known = self._contents.get(file)
             if known is not None:
                 return known
-            content = file_content(file.path)
+            content = _frame_content(file) or file_content(file.path)
             if ImageFile.now(file.path) != file:
                 return None
         except OSError:
@@ -158,6 +160,14 @@ class Embeddings:
             while len(self._contents) > _CONTENTS:
                 self._contents.popitem(last=False)
         return content
+
+
+def _frame_content(file: ImageFile) -> str | None:
+    """Names a frame of a video, which nobody wants to read as a whole for it; else None."""
+    if frame_of(file.path) is None:
+        return None
+    text = f"{file.path.absolute()}\0{file.size}\0{file.mtime_ns}"
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
 
 def _name(file: ImageFile, segmenter: Segmenter, part: str) -> _Name:

@@ -13,7 +13,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from annotator.core.errors import UserError
-from annotator.core.paths import is_image_name, natural_key
+from annotator.core.paths import frame_key, is_image_name, is_video_name, natural_key
 from annotator.services.task_queue import TaskQueue
 
 _BATCHES = (1, 255, 2048)
@@ -26,7 +26,8 @@ class FolderScan(QObject):
     """Walks a folder on its own thread and reports keys as it finds them.
 
     Keys are relative paths with forward slashes. The order is depth first: the files of a folder in
-    natural order (case ignored, numbers by value), then its sub-folders in natural order. Hidden
+    natural order (case ignored, numbers by value), then its sub-folders in natural order; a video
+    is a sub-folder of its frames. Hidden
     folders (such as `.annotator`) and files are skipped; a linked folder is followed unless its
     target was already walked.
     """
@@ -138,6 +139,7 @@ def walk(folder: Path) -> Iterator[list[str] | UserError]:
 class _Folder:
     path: str
     prefix: str
+    is_video: bool = False
 
 
 class _Walk:
@@ -148,6 +150,7 @@ class _Walk:
         self.stopped = False
         self._root = root
         self._seen: set[tuple[int, int]] = set()
+        self._videos: set[str] = set()
         self._batch: list[str] = []
         self._batches = 0
 
@@ -156,6 +159,9 @@ class _Walk:
         stack = [_Folder(str(self._root), "")]
         while stack and not self.stopped:
             folder = stack.pop()
+            if folder.is_video:
+                yield from self._emit_frames(folder)
+                continue
             files: list[str] = []
             folders: list[str] = []
             problems: list[_Report] = []
@@ -173,7 +179,10 @@ class _Walk:
                 yield problems
             yield from self._emit_in_order(folder, files)
             folders.sort(key=natural_key, reverse=True)
-            stack += (_Folder(f"{folder.path}/{n}", f"{folder.prefix}{n}/") for n in folders)
+            stack += (
+                _Folder(f"{folder.path}/{name}", f"{folder.prefix}{name}/", name in self._videos)
+                for name in folders
+            )
         self._check_root()
         if self._batch:
             yield [self._batch]
@@ -202,20 +211,38 @@ class _Walk:
         self, folder: _Folder, entries: list[os.DirEntry[str]], files: list[str], folders: list[str]
     ) -> list[_Report]:
         problems: list[_Report] = []
+        # Of this folder; its sub-folders are put on the stack before the next one is read.
+        self._videos &= set(folders)
         for entry in entries:
             name = entry.name
             if name.startswith("."):
                 continue
             is_folder = _is_folder(entry)
-            if not (is_folder or (is_image_name(name) and _is_file(entry))):
+            is_video = not is_folder and is_video_name(name) and _is_file(entry)
+            if not (is_folder or is_video or (is_image_name(name) and _is_file(entry))):
                 continue
             if not _is_unicode(name):
                 problems.append(_impossible_name(folder.path, name))
-            elif is_folder:
+            elif is_folder or is_video:
                 folders.append(name)
+                self._videos |= {name} if is_video else set()
             else:
                 files.append(name)
         return problems
+
+    def _emit_frames(self, video: _Folder) -> Iterator[list[_Report]]:
+        # Not earlier: most folders have no videos.
+        from annotator.core.videos import count_frames
+
+        try:
+            count = count_frames(Path(video.path))
+        except UserError as error:
+            yield [error]
+            return
+        for number in range(count):
+            if self.stopped:
+                return
+            yield from self._emit(frame_key(video.prefix.removesuffix("/"), number))
 
     def _emit_in_order(self, folder: _Folder, names: list[str]) -> Iterator[list[_Report]]:
         """Sort in short runs and merge them: one long sort would hold the interpreter lock."""
@@ -227,12 +254,15 @@ class _Walk:
         for key in heapq.merge(*runs):
             if self.stopped:
                 return
-            self._batch.append(folder.prefix + key[key.rindex("\0") + 1 :])
-            self.count += 1
-            if len(self._batch) >= _BATCHES[min(self._batches, len(_BATCHES) - 1)]:
-                self._batches += 1
-                full, self._batch = self._batch, []
-                yield [full]
+            yield from self._emit(folder.prefix + key[key.rindex("\0") + 1 :])
+
+    def _emit(self, key: str) -> Iterator[list[_Report]]:
+        self._batch.append(key)
+        self.count += 1
+        if len(self._batch) >= _BATCHES[min(self._batches, len(_BATCHES) - 1)]:
+            self._batches += 1
+            full, self._batch = self._batch, []
+            yield [full]
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

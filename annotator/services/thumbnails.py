@@ -15,6 +15,7 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QImage
 
 from annotator.core.errors import UserError
+from annotator.core.paths import file_of
 from annotator.services.priority import lower_priority
 from annotator.services.task_queue import TaskQueue
 
@@ -195,7 +196,7 @@ class _Maker:
 
 def _cache_name(path: Path) -> str:
     """Where the thumbnail of this very content of the file lies; OSError if it is gone."""
-    status = path.stat()
+    status = file_of(path).stat()
     text = f"{path.absolute()}\0{status.st_mtime_ns}\0{status.st_size}\0{SIDE}"
     name = hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=16).hexdigest()
     return f"{name[:2]}/{name[2:]}.jpg"

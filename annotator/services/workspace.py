@@ -13,7 +13,7 @@ from PySide6.QtCore import QCoreApplication, QEventLoop, QObject, Signal
 
 from annotator.core.annotation import Annotation, ImageRecord, ImageState, Origin, Source
 from annotator.core.errors import UserError
-from annotator.core.paths import is_image_name
+from annotator.core.paths import file_of, frame_key, is_image_name, is_video_name
 from annotator.core.prompting import PromptDraft
 from annotator.services.assistant import Answer, Assistant, Finished, Picture
 from annotator.services.document import Document
@@ -172,7 +172,7 @@ class Workspace(Editing):
         known = {category.id for category in document.categories()}
         self.set_active_category(active if active in known else None)
         last = document.note("last_image")
-        if isinstance(last, str) and document.path(last).is_file():
+        if isinstance(last, str) and file_of(document.path(last)).is_file():
             self.show(last)
 
     def open_path(self, path: Path, project_dir: Path | None = None) -> None:
@@ -189,16 +189,18 @@ class Workspace(Editing):
         if path.suffix.lower() == ".json":
             self.import_coco(path)
             return
-        if not is_image_name(path.name):
+        is_video = is_video_name(path.name)
+        if not (is_video or is_image_name(path.name)):
             raise UserError(
                 f"“{path.name}” is not an image this program reads.",
-                "Choose a folder of JPEG, PNG, BMP, TIFF or WebP images.",
+                "Choose a folder of JPEG, PNG, BMP, TIFF or WebP images, or a video.",
             )
         path = path.resolve()
         if self._document is None or not path.is_relative_to(self._document.folder):
             self.open_folder(path.parent, project_dir)
         if self._document is not None:
             key = path.relative_to(self._document.folder).as_posix()
+            key = frame_key(key, 0) if is_video else key
             if key not in self._document.keys():  # noqa: SIM118 - a sequence, not a mapping
                 self._document.add_images([key])
             self.show(key)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from annotator.core.errors import UserError
-from annotator.core.paths import is_image_name
+from annotator.core.paths import file_of, is_image_name
 
 
 class Resolver:
@@ -66,7 +66,7 @@ class Resolver:
 
     def _is_file(self, name: str) -> bool:
         try:
-            return (self.folder / name).is_file()
+            return file_of(self.folder / name).is_file()
         except (OSError, ValueError):
             return False
 

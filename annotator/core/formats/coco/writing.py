@@ -16,6 +16,7 @@ from annotator.core.codec import origin_to_json
 from annotator.core.files import Fingerprint, to_json, write_atomic
 from annotator.core.formats.coco.dataset import MAX_PIXELS, OURS, UNNAMED, UNNAMED_ID, Dataset
 from annotator.core.mask import Mask
+from annotator.core.paths import split_frame
 from models.api import Box
 
 CONVENTION = "coordinates refer to the upright image, EXIF orientation applied"
@@ -84,6 +85,9 @@ def image_entry(image: ImageRecord, license_id: int | None = None) -> bytes:
     }
     if license_id is not None and "license" not in image.extra:
         value["license"] = license_id
+    frame = split_frame(image.key)
+    if frame is not None:
+        value["video"] = {"file_name": frame[0], "frame": frame[1]}
     value |= image.extra
     ours: dict[str, Any] = {}
     if image.reviewed:
