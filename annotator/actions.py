@@ -338,6 +338,10 @@ def _proposing() -> Iterable[Command]:
         "a file",
     )  # fmt: skip
     yield Command(
+        "prelabel.compare", "Compare with a New Run", (), "similar", "Proposals", enabled="project",
+        hint="What the model finds otherwise now than you accepted it in this image",
+    )  # fmt: skip
+    yield Command(
         "prelabel.pause", "Pause Pre-labelling", (), "pause", "Proposals", enabled="prelabelling",
         hint="Finish the image at hand and wait; once more goes on",
     )  # fmt: skip

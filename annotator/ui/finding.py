@@ -15,6 +15,7 @@ from annotator.services.object_crops import ObjectCrops
 from annotator.services.similar import Similar
 from annotator.services.similar_search import Progress, SimilarSearch
 from annotator.ui.review_panel import ReviewPanel
+from annotator.ui.run_comparison import Comparing
 from annotator.ui.similar_panel import SimilarPanel
 from annotator.ui.work_field import WorkField
 
@@ -60,6 +61,8 @@ class Finding(QObject):
         self.similar_panel = SimilarPanel(workspace, self.similar, crops)
         self.review_panel = ReviewPanel(workspace, self.review, self.looks, crops)
         self.field = SimilarField(self.search)
+        self.comparing = Comparing(workspace, settings, canvas, parent)
+        self.comparing.comparison.failed.connect(workspace.reported)
         self.review.set_scorers(self._text_model)
         workspace.namer.changed.connect(self.review.refresh)
         self.search.finished.connect(workspace.noticed)
@@ -85,6 +88,7 @@ class Finding(QObject):
     def close(self) -> None:
         """End the thread; call it after the workspace is closed."""
         self.looks.close()
+        self.comparing.close()
 
     # --- Commands ---
 
@@ -98,6 +102,7 @@ class Finding(QObject):
             "names.review": partial(self.panel_wanted.emit, "view.review_panel"),
             "names.look": self.looks.describe_all,
             "image.stop_proposing": self.stop,
+            **self.comparing.handlers(),
         }
 
     @property

@@ -148,8 +148,9 @@ class _Reading:
         """The box around a mask, None if there is none or it is damaged."""
         if isinstance(segmentation, list):
             rings = [[finite(v) for v in ring] for ring in segmentation if isinstance(ring, list)]
-            values = [v for ring in rings for v in ring[: len(ring) // 2 * 2]]
-            if not values or None in values:
+            every = [v for ring in rings for v in ring[: len(ring) // 2 * 2]]
+            values = [v for v in every if v is not None]
+            if not values or len(values) != len(every):
                 return None
             xs, ys = values[0::2], values[1::2]
             return Box(min(xs), min(ys), max(xs), max(ys))
