@@ -1,6 +1,11 @@
 """Region similarity J of objects that are followed through machine-made sequences.
 
     python benchmarks/propagation.py DATA [--model loupe] [--sequences 20] [--frames 10]
+    python benchmarks/propagation.py FRAMES --masks FOLDER [--model loupe]
+
+The second form measures a sequence you have: FRAMES is a video or a folder of images, FOLDER has a
+PNG for each frame in the same order, in which every object is a number (as in DAVIS). All objects
+of the first one are followed.
 
 Real objects of labelled photographs glide, turn and grow over another photograph that drifts as if
 the camera moved; in every second sequence another real object passes in front of them. So the mask
@@ -145,6 +150,26 @@ def course_of(rng: np.random.Generator, what: Sprite) -> Course:
     )  # fmt: skip
 
 
+def recorded(frames: Path, masks: Path, most: int) -> Iterator[Sequence]:
+    """A sequence with masks from files, once for every object of its first frame."""
+    from PIL import Image
+
+    from annotator.core.images import read_image
+    from annotator.core.paths import natural_key
+    from annotator.services.folder_scan import walk
+
+    root = frames if frames.is_dir() else frames.parent
+    keys = [key for found in walk(root) if isinstance(found, list) for key in found]
+    if not frames.is_dir():
+        keys = [key for key in keys if key.startswith(f"{frames.name}/")]
+    files = sorted(masks.glob("*.png"), key=lambda path: natural_key(path.name))
+    pairs = list(zip(keys, files, strict=False))[:most]
+    pixels = tuple(read_image(root / key) for key, _ in pairs)
+    numbers = [np.asarray(Image.open(file)) for _, file in pairs]
+    for number in np.unique(numbers[0][numbers[0] > 0]):
+        yield Sequence(pixels, tuple(one == number for one in numbers), occluded=False)
+
+
 @dataclass(frozen=True)
 class Row:
     """One object in one frame: its distance from the first one, and J of every way."""
@@ -189,17 +214,22 @@ def main() -> None:
     parser.add_argument("--model", default="loupe")
     parser.add_argument("--sequences", type=int, default=20)
     parser.add_argument("--frames", type=int, default=10)
+    parser.add_argument("--masks", type=Path)
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    pictures = [picture for picture in read_dataset(options.data).pictures if picture.objects]
     rng, segmenter = np.random.default_rng(options.seed), segmenter_spec(options.model).load()
-    rows = [
-        row
-        for number in range(options.sequences)
-        for row in follow(segmenter, sequence(rng, pictures, options.frames, number % 2 == 1))
-    ]
-    print(f"{options.sequences} sequences of {options.frames} frames, {options.model}\n")
+    if options.masks is not None:
+        made = list(recorded(options.data, options.masks, options.frames))
+    else:
+        every = read_dataset(options.data).pictures
+        pictures = [picture for picture in every if picture.objects]
+        made = [
+            sequence(rng, pictures, options.frames, number % 2 == 1)
+            for number in range(options.sequences)
+        ]
+    rows = [row for one in made for row in follow(segmenter, one)]
+    print(f"{len(made)} sequences of at most {options.frames} frames, {options.model}\n")
     print(HEAD)
     for distance in sorted({row.distance for row in rows}):
         _print(f"{distance}", [row for row in rows if row.distance == distance])

@@ -52,7 +52,7 @@ LIMITS = 0.86, 0.96
 RIGHT = 0.9
 """The share of a project's objects that would have got their own name above the limit."""
 ENOUGH = 20
-"""Objects with one of the same name in another image, to learn that limit from."""
+"""Objects in at least two images, to learn that limit from."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,7 +119,7 @@ def learned_limit(examples: Sequence[Example]) -> float:
     """The least cosine at which the closest object of other images nearly always has the name."""
     keys = np.array([one.key for one in examples])
     labels = np.array([one.label for one in examples])
-    if len(set(keys.tolist())) < 2:
+    if len(examples) < ENOUGH or len(set(keys.tolist())) < 2:
         return USUAL
     units = np.stack([one.looks for one in examples])
     best, right = np.full(len(units), -1.0), np.zeros(len(units), bool)
@@ -128,8 +128,6 @@ def learned_limit(examples: Sequence[Example]) -> float:
         place, cosine = closest(units[others], looks, 1)
         if place.size:
             best[row], right[row] = cosine[0], labels[others[place[0]]] == labels[row]
-    if np.count_nonzero(right) < ENOUGH:
-        return USUAL
     order = np.argsort(-best, kind="stable")
     shares = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
     good = np.flatnonzero(shares >= RIGHT)
