@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from annotator.core.annotation import Annotation
@@ -137,7 +137,8 @@ def _safe(resolver: Resolver, troubles: Troubles) -> Resolve:
         if is_inside(key):
             return key
         troubles.add([Trouble(OUTSIDE, file_name)])
-        return Path(key.replace("\\", "/")).name or "unnamed"
+        name = PurePosixPath(key.replace("\\", "/").replace("\0", "")).name
+        return name if is_inside(name) else "unnamed"
 
     return resolve
 
@@ -174,7 +175,16 @@ def recognises(path: Path) -> bool:
     def holds(start: bytes) -> bool:
         if not start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
             return False
-        others = (b'"shapes"', b'"neg_category_ids"', b'"segments_info"', b'"videos"')
+        others = (
+            b'"shapes"',
+            b'"neg_category_ids"',
+            b'"segments_info"',
+            b'"videos"',
+            b'"dm_format_version"',
+            b'"label_id"',
+            b'"ISAT"',
+            b'"shape_attributes"',
+        )
         ours = (b'"images"', b'"info"', b'"annotations"', b'"categories"')
         return any(mark in start for mark in ours) and not any(mark in start for mark in others)
 

@@ -120,12 +120,18 @@ def _values(
 
 
 def _corners(annotation: Annotation) -> tuple[NDArray[np.float64], float]:
-    """The smallest rectangle of any direction around an object: (4, 2), and its IoU."""
+    """The smallest rectangle of any direction around an object: (4, 2), and its IoU.
+
+    One that would leave the image stands upright instead: readers refuse it, and cutting its
+    corners off would cut the object.
+    """
     shape = annotation.shape
     if isinstance(shape, Box):
         return np.reshape(outlines.corners(shape), (4, 2)), 1.0
     points = np.concatenate([np.reshape(ring, (-1, 2)) for ring in raster.outline(shape)])
     corners = cv2.boxPoints(cv2.minAreaRect(points.astype(np.float32))).astype(float)
+    if (corners < -_NEAR).any() or (corners > [shape.width + _NEAR, shape.height + _NEAR]).any():
+        corners = np.reshape(outlines.corners(raster.box(shape)), (4, 2))
     return corners, outlines.agreement([corners.ravel().tolist()], shape)
 
 
