@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import pickle
+import sys
 import time
 import warnings
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -243,7 +244,12 @@ class RayWorker:
 
 
 def _work(given: argparse.Namespace, job: Job, orders: Sequence[Order], result: Result) -> None:
-    with progress(result) as show, _cluster(given), closing(_reports(given, job, orders)) as coming:
+    with (
+        progress(result) as show,
+        _quiet(),
+        _cluster(given),
+        closing(_reports(given, job, orders)) as coming,
+    ):
         for report in coming:
             _take(report, result)
             show()
@@ -334,6 +340,19 @@ def _cluster(given: argparse.Namespace) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Standard output belongs to the summary: what Ray's native code says there goes elsewhere."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def _check_gpus(given: argparse.Namespace, there: Mapping[str, float]) -> None:
