@@ -24,10 +24,16 @@ _APACHE_TERMS = (
     "notices are kept and changes are marked. The licence includes a grant of patents, which ends "
     "for those who sue over patents. There is no warranty."
 )
-_MIT_TERMS = (
-    "Use, change and redistribution are permitted, commercially too, provided the copyright notice "
-    "(2021 OpenAI) and the licence are kept. There is no warranty."
-)
+
+
+def _mit(notice: str, url: str) -> Licence:
+    terms = (
+        "Use, change and redistribution are permitted, commercially too, provided the copyright "
+        f"notice{notice} and the licence are kept. There is no warranty."
+    )
+    return Licence("MIT", url, non_commercial=False, text=terms)
+
+
 _AGPL_TERMS = (
     "Use, change and redistribution are permitted, commercially too, provided everything that is "
     "derived from it is passed on under the same licence with its source, also to those who only "
@@ -57,12 +63,9 @@ _FAST_SAM = Licence(
     text=_AGPL_TERMS,
 )
 
-_CLIP = Licence(
-    "MIT",
-    "https://github.com/openai/CLIP/blob/main/LICENSE",
-    non_commercial=False,
-    text=_MIT_TERMS,
-)
+_CLIP = _mit(" (2021 OpenAI)", "https://github.com/openai/CLIP/blob/main/LICENSE")
+_OMG_SEG = _mit("", "https://github.com/lxtGH/OMG-Seg/blob/main/LICENSE")
+_RAP_SAM = _mit("", "https://github.com/xushilin1/RAP-SAM/blob/main/LICENSE")
 
 _OPENAI = "https://openaipublic.azureedge.net/clip/models"
 _HUB = "https://huggingface.co"
@@ -422,6 +425,52 @@ _CLIP_FILES = (
 )
 
 
+# OMG-Seg: the head alone, and its backbone from LAION (spec/ovsam_omgseg.md, B.3). The repository's
+# LICENSE is MIT since 30 May 2025; its README and older copies still say S-Lab (non-commercial).
+# RAP-SAM is on OneDrive only, behind a page that no program can download from. No text states sizes
+# or hashes of the three, so they need explicit consent.
+_LAION = "laion/CLIP-convnext_large_d_320.laion2B-s29B-b131K-ft-soup"
+_OMG_SEG_FILES = (
+    Weight(
+        id="omgseg",
+        title="OMG-Seg: head",
+        file_name="omg_seg_convl.pth",
+        urls=(
+            f"{_HUB}/LXT/OMG_Seg/resolve/main/omg_seg_convl.pth",
+            f"{_HUB}/zhangtao-whu/OMG-LLaVA/resolve/main/omg_seg_convl.pth",
+        ),
+        bytes=0,
+        sha256="",
+        licence=_OMG_SEG,
+        origin="Hugging Face LXT/OMG_Seg (about 84 MB)",
+        good_for="Labels everything in images and video with any names; tens of seconds an image "
+        "without a graphics card.",
+    ),
+    Weight(
+        id="clip-convnext-large-d-320",
+        title="CLIP ConvNeXt-L",
+        file_name="convnext_large_d_320.bin",
+        urls=(f"{_HUB}/{_LAION}/resolve/main/open_clip_pytorch_model.bin",),
+        bytes=0,
+        sha256="",
+        licence=_mit("", f"{_HUB}/{_LAION}"),
+        origin=f"Hugging Face {_LAION} (about 1.4 GB)",
+        good_for="The backbone and the names of OMG-Seg, and the names of RAP-SAM.",
+    ),
+    Weight(
+        id="rapsam-r50",
+        title="RAP-SAM ResNet-50",
+        file_name="rapsam_r50_12e.pth",
+        urls=(),
+        bytes=0,
+        sha256="",
+        licence=_RAP_SAM,
+        origin="OneDrive, by the link in the README of GitHub xushilin1/RAP-SAM",
+        good_for="Labels the things and stuff of COCO in images and video, fast; weak on others.",
+    ),
+)
+
+
 WEIGHTS: Mapping[str, Weight] = MappingProxyType(
     {
         weight.id: weight
@@ -434,6 +483,7 @@ WEIGHTS: Mapping[str, Weight] = MappingProxyType(
             *_OVSAM_FILES,
             *_OVSAM_EVALUATED,
             *_CLIP_FILES,
+            *_OMG_SEG_FILES,
         )
     }
 )
@@ -459,6 +509,8 @@ NEEDS: Mapping[str, tuple[tuple[str, ...], ...]] = MappingProxyType(
         "ovsam": (("ovsam-neck", "ovsam-decoder", "ovsam-fpn", "ovsam-lvis", *_OVSAM_OTHERS),),
         "ovsam-eval-lvis": (("ovsam-evaluated-neck", "ovsam-evaluated-lvis", *_OVSAM_OTHERS),),
         "ovsam-eval-coco": (("ovsam-evaluated-neck", "ovsam-evaluated-coco", *_OVSAM_OTHERS),),
+        "omgseg": (("omgseg", "clip-convnext-large-d-320"),),
+        "rapsam-r50": (("rapsam-r50", "clip-convnext-large-d-320"),),
     }
 )
 """What each model needs, by its `SegmenterSpec.id`: any one of the groups, all files of it."""

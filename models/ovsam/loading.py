@@ -18,7 +18,7 @@ from models.sam_family.torch_runtime import check_numbers
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from models.ovsam.files import OvsamFiles
 
@@ -49,7 +49,7 @@ def load_ovsam(files: OvsamFiles, sizes: OvsamSizes = PUBLISHED) -> OpenVocabula
     heads = read_heads(files.heads)
     source = Path(" and ".join(path.name for path in files.heads))
     for part in ("mask_decoder", "fpn_neck"):
-        _fill(network, part, heads, source)
+        fill_part(network, part, heads, TITLES[part], source.name)
     return network.eval().requires_grad_(False)
 
 
@@ -60,7 +60,7 @@ def load_part(network: OpenVocabularySam, part: str, path: Path) -> None:
         ModelError: the file is missing or damaged, or does not fit key for key.
     """
     state = read_towers(path) if part == "visual" else read_checkpoint(path)
-    _fill(network, part, _parts(state, path, part), path)
+    fill_part(network, part, parts_of(state, path, part), TITLES[part], path.name)
 
 
 def read_heads(paths: Sequence[Path]) -> dict[str, Tensor]:
@@ -73,7 +73,7 @@ def read_heads(paths: Sequence[Path]) -> dict[str, Tensor]:
     """
     state: dict[str, Tensor] = {}
     for path in paths:
-        state |= _parts(read_checkpoint(path), path, *HEADS)
+        state |= parts_of(read_checkpoint(path), path, *HEADS)
     late = {name: value for name, value in state.items() if name.startswith("roi_conv.")}
     kept = {name: value for name, value in state.items() if name not in late}
     return kept | {f"mask_decoder.{name}": value for name, value in late.items()}
@@ -93,7 +93,7 @@ def read_classifier(path: Path) -> NDArray[np.float32]:
     return table
 
 
-def _parts(state: Mapping[str, Tensor], path: Path, *parts: str) -> dict[str, Tensor]:
+def parts_of(state: Mapping[str, Tensor], path: Path, *parts: str) -> dict[str, Tensor]:
     """The entries of some parts.
 
     Raises:
@@ -109,10 +109,17 @@ def _parts(state: Mapping[str, Tensor], path: Path, *parts: str) -> dict[str, Te
     return found
 
 
-def _fill(network: OpenVocabularySam, part: str, state: Mapping[str, Tensor], source: Path) -> None:
+def fill_part(
+    network: nn.Module, part: str, state: Mapping[str, Tensor], title: str, source: str
+) -> None:
+    """Fill one part of a network from entries that begin with its name.
+
+    Raises:
+        ModelError: they do not fit key for key; `title` and `source` say what does not fit what.
+    """
     own = {
         name.removeprefix(f"{part}."): value
         for name, value in state.items()
         if name.startswith(f"{part}.")
     }
-    load_exactly(network.get_submodule(part), own, TITLES[part], source.name)
+    load_exactly(network.get_submodule(part), own, title, source)

@@ -15,6 +15,7 @@ import torch  # noqa: TID253
 
 from models.api import ModelError
 from models.naming.classifier import Names, logits
+from models.networks.name_scores import NameScores
 from models.networks.ovsam import OpenVocabularySam, narrow_ovsam
 from models.networks.sam_vit import narrow_sam
 from models.ovsam.loading import load_part, read_heads
@@ -26,7 +27,7 @@ from models.training.evaluation.dataset import Dataset, read_dataset
 from models.training.ovsam import losses
 from models.training.ovsam.heads import HeadLearner, begin_heads
 from models.training.ovsam.learner import Learner
-from models.training.ovsam.losses import NameScores, unsure_places
+from models.training.ovsam.losses import unsure_places
 from models.training.ovsam.necks import NeckLearner, begin_neck
 from models.training.ovsam.settings import HEADS, NECK
 from models.training.ovsam.views import make_view

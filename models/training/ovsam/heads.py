@@ -12,11 +12,12 @@ from torch import Tensor
 
 from models.api import ModelError
 from models.naming.classifier import Names
+from models.networks.name_scores import NameScores
 from models.networks.ovsam import POOLED, ImageFeatures, OpenVocabularySam
 from models.networks.sam import Sam
 from models.training.evaluation.dataset import Picture
 from models.training.ovsam.learner import Learner
-from models.training.ovsam.losses import NameScores, class_loss, mask_loss, unsure_places
+from models.training.ovsam.losses import class_loss, mask_loss, unsure_places
 from models.training.ovsam.settings import Settings
 from models.training.ovsam.views import View, make_view
 

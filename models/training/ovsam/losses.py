@@ -6,37 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.naming.classifier import SCALE, Names
-
 OVERSAMPLE = 3
 """Candidates for each place a mask is compared at."""
 UNSURE_SHARE = 0.75
 """How many of the places are the least sure of the candidates; the others are drawn evenly."""
 CLASS_WEIGHT, ENTROPY_WEIGHT, DICE_WEIGHT = 2.0, 5.0, 5.0
 BACKGROUND_WEIGHT = 0.1
-
-
-class NameScores:
-    """`models.naming.classifier.logits` with a gradient.
-
-    Args:
-        names: the classes.
-        device: where scores are computed.
-    """
-
-    def __init__(self, names: Names, device: torch.device) -> None:
-        self._rows = torch.from_numpy(names.rows).to(device)
-        starts = torch.from_numpy(names.starts).to(device)
-        ends = torch.cat([starts[1:], starts.new_tensor([len(names.rows)])])
-        steps = torch.arange(int((ends - starts).max()), device=device)
-        # Classes with fewer names repeat their last.
-        self._places = torch.minimum(starts[:, None] + steps, ends[:, None] - 1)
-
-    def __call__(self, vectors: Tensor) -> Tensor:
-        """Vectors (n, d) of any length to logits (n, C + 1), the background last."""
-        cosines = F.normalize(vectors, dim=1) @ self._rows.T
-        best = cosines[:, self._places].amax(2)
-        return SCALE * F.pad(best, (0, 1))
 
 
 def class_loss(logits: Tensor, classes: Tensor) -> Tensor:

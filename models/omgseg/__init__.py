@@ -1,0 +1,1 @@
+"""OMG-Seg and RAP-SAM in the program: their files."""
