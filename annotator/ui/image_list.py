@@ -320,8 +320,7 @@ class _View(QTableView):
 
     def selected_rows(self) -> list[int]:
         """The chosen rows, from the top."""
-        found = self.selectionModel().selection()
-        return sorted(row for part in found for row in range(part.top(), part.bottom() + 1))
+        return sorted(index.row() for index in self.selectionModel().selectedRows())
 
     def _choose_clicked(self, index: QModelIndex) -> None:
         more = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier

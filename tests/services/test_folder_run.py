@@ -26,7 +26,7 @@ from annotator.services.workspace import Workspace
 from models.api import Point
 from tests.models.toy_segmenter import ToyModel, register
 
-WIDTH, HEIGHT, COUNT, PATIENCE = 64, 48, 6, 20_000
+WIDTH, HEIGHT, COUNT, PATIENCE = 64, 48, 6, 60_000
 KEYS = [f"{number}.png" for number in range(COUNT)]
 FAST = {"side": 8, "min_score": -1.0, "min_stability": -1.0, "max_overlap": 0.6, "min_area": 50}
 EVERYTHING = Order("everything", FAST, "toy")
