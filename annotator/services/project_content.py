@@ -28,7 +28,7 @@ from annotator.services.store import explain_failure
 
 _VALUES = "SELECT value FROM annotations WHERE image=? AND NOT proposed ORDER BY place"
 _TEXTS = """
-SELECT group_concat(coco, char(44, 10)), count(coco) = count(*)
+SELECT CAST(group_concat(coco, char(44, 10)) AS BLOB), count(coco) = count(*)
 FROM (SELECT coco FROM annotations WHERE image=? AND NOT proposed ORDER BY place)"""
 
 
@@ -74,40 +74,54 @@ def _of_coco(folder: Path) -> Content:
 
 def _of_journal(db: sqlite3.Connection, folder: Path) -> Content:
     count = db.execute("SELECT count(*) FROM images").fetchone()[0]
-    sizes = dict[str, tuple[int, int, int]]()
     return Content(
-        tuple(load_categories(db)[0]), partial(_images, db, folder, sizes), count, load_header(db),
+        tuple(load_categories(db)[0]), partial(_images, db, _Files(folder)), count, load_header(db),
         load_counter(db, "unnamed"), name=folder.name,
     )  # fmt: skip
 
 
-def _images(
-    db: sqlite3.Connection, folder: Path, sizes: dict[str, tuple[int, int, int]]
-) -> Iterator[LabelledImage]:
+def _images(db: sqlite3.Connection, files: _Files) -> Iterator[LabelledImage]:
     from annotator.core.formats.reading import Later
 
     for row in load_images(db):
-        image = record(row)
-        path = folder / image.key
-        file = path if path.is_file() else None
+        image, file = record(row), files.file(row[1])
         if not image.width and file is not None:
-            width, height, orientation = _size(image.key, file, sizes)
+            width, height, orientation = files.size(image.key, file)
             image = replace(image, width=width, height=height, orientation=orientation)
         objects = Later(image.count, partial(_annotations, db, image.id))
         yield LabelledImage(image, objects, file, coco=partial(_texts, db, image.id))
 
 
-def _size(key: str, file: Path, sizes: dict[str, tuple[int, int, int]]) -> tuple[int, int, int]:
-    """Size and orientation of an image that was never opened, read once for all passes."""
-    if key not in sizes:
-        from annotator.core.images import probe
+class _Files:
+    """What is found out about image files, once for all passes.
 
-        try:
-            info = probe(file)
-            sizes[key] = (info.width, info.height, info.orientation)
-        except UserError:
-            sizes[key] = (0, 0, 1)
-    return sizes[key]
+    Args:
+        folder: the images.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._files: dict[str, Path | None] = {}
+        self._sizes: dict[str, tuple[int, int, int]] = {}
+
+    def file(self, key: str) -> Path | None:
+        """The image file, None where there is none."""
+        if key not in self._files:
+            path = self._folder / key
+            self._files[key] = path if path.is_file() else None
+        return self._files[key]
+
+    def size(self, key: str, file: Path) -> tuple[int, int, int]:
+        """Width, height and orientation of an image that was never opened; 0, 0, 1 if unknown."""
+        if key not in self._sizes:
+            from annotator.core.images import probe
+
+            try:
+                info = probe(file)
+                self._sizes[key] = (info.width, info.height, info.orientation)
+            except UserError:
+                self._sizes[key] = (0, 0, 1)
+        return self._sizes[key]
 
 
 def _annotations(db: sqlite3.Connection, image: int) -> list[Annotation]:
@@ -115,5 +129,6 @@ def _annotations(db: sqlite3.Connection, image: int) -> list[Annotation]:
 
 
 def _texts(db: sqlite3.Connection, image: int) -> bytes | None:
+    text: bytes | None
     text, is_whole = db.execute(_TEXTS, (image,)).fetchone()
-    return text.encode() if is_whole and text else None
+    return text if is_whole and text else None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from annotator.core.errors import UserError
 from annotator.core.formats.api import Content, FormatSpec, LabelledImage
-from annotator.core.formats.image_files import MODES, place_images
+from annotator.core.formats.image_files import MODES, ROTATED, place_images
 from annotator.core.formats.splits import Splits, divided
 from annotator.core.formats.target import Fidelity, Target, start
 
@@ -104,8 +104,9 @@ def export(
     target.with_images = options.images != "leave"
     counting = _Counting()
     try:
-        spec.write(_prepared(content, counting, upright=options.upright), target)
-        place_images(content, target, spec, options.images, upright=options.upright)
+        spec.write(_prepared(content, counting, target, options), target)
+        if target.with_images:
+            place_images(content, target, spec, options.images, upright=options.upright)
         target.finish(out, file=file, overwrite=options.overwrite)
     finally:
         target.discard()
@@ -129,19 +130,26 @@ class _Counting:
 
     def __init__(self) -> None:
         self.images: dict[str, int] = {}
+        self.is_done = False
 
 
-def _prepared(content: Content, counting: _Counting, *, upright: bool) -> Content:
+def _prepared(
+    content: Content, counting: _Counting, target: Target, options: ExportOptions
+) -> Content:
     """What the format sees: counted, and upright where the files will be."""
 
     def images() -> Iterator[LabelledImage]:
         counts: dict[str, int] = dict.fromkeys(content.splits, 0)
         for image in content.images():
             counts[image.split] = counts.get(image.split, 0) + 1
-            if upright and image.record.orientation != 1:
-                image = replace(image, record=replace(image.record, orientation=1))
+            if image.record.orientation != 1:
+                if options.upright:
+                    image = replace(image, record=replace(image.record, orientation=1))
+                elif not counting.is_done and not target.with_images:
+                    target.lose(ROTATED, image.record.key)
             yield image
         counting.images = counts
+        counting.is_done = True
 
     return replace(content, images=images)
 

@@ -26,7 +26,7 @@ def place_images(
         content: whose images.
         target: of the export.
         spec: says where images go.
-        mode: one of `MODES`; a hard link becomes a copy on another drive.
+        mode: one of `MODES` but the first; a hard link becomes a copy on another drive.
         upright: write corrected copies of images whose EXIF orientation turns them.
 
     Raises:
@@ -37,10 +37,6 @@ def place_images(
             target.lose(MISSING, image.record.key)
             continue
         turned = orientation(image) != 1
-        if mode == "leave":
-            if turned:
-                target.lose(ROTATED, image.record.key)
-            continue
         path = target.place(spec.image_name(image))
         try:
             if turned and upright:
