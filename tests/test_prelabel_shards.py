@@ -301,6 +301,7 @@ class _Frozen:
         (["s3://bucket/images", "--out", "o.json"], "say --engine ray"),
         (["{0}", "--engine", "ray"], "needs --out FILE, --shards PLACE"),
         (["{0}", "--engine", "ray", "--out", "o.json", "--vocabulary", "coco"], "one machine"),
+        (["{0}", "--engine", "ray", "--shards", "s", "--compare"], "one machine"),
     ],
 )
 def test_what_makes_no_sense_is_refused(

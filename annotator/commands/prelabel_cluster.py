@@ -74,7 +74,7 @@ def check(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
         parser.error(MISSING)
     if given.out is None and given.shards is None:
         parser.error("--engine ray needs --out FILE, --shards PLACE or both")
-    for name in ("vocabulary", "labeller"):
+    for name in ("vocabulary", "labeller", "compare"):
         if getattr(given, name, None):
             parser.error(f"--{name} is for one machine: it does not go with --engine ray")
     if isinstance(given.folder, str) and getattr(given, "again", False):
