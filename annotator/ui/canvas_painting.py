@@ -144,8 +144,8 @@ class Painting(QObject):
         """Make the brush larger (or smaller) by notches of the wheel."""
         size = self.size * _STEP**steps
         # Small brushes go by whole pixels: every notch changes something.
-        size = size if size > 12 else round(self.size) + math.copysign(1, steps)
-        self._canvas.set_brush_size(min(max(round(size, 1), SMALLEST), LARGEST))
+        size = size if size > 12 else self.size + math.copysign(1, steps)
+        self._canvas.set_brush_size(float(min(max(round(size), SMALLEST), LARGEST)))
         self._telling.start()
         self.show_ring()
         self._canvas.workspace.noticed.emit(f"Brush: {self.size:g} pixels")

@@ -45,6 +45,10 @@ EXACT_FROM = 4.0
 """Viewport pixels per image pixel from which outlines follow the pixels exactly."""
 WHOLE_LIMIT = 1 << 21
 """Masks with larger boxes are traced only where they are seen."""
+SMOOTH_RING = 400.0
+"""Brushes of a larger diameter (viewport pixels) have a plain ring."""
+INTRICATE = 3000
+"""So are outlines with more corners: every tile would stroke all of them."""
 TINY = 4.0
 """Objects smaller than this many viewport pixels are drawn as a dot."""
 
@@ -283,16 +287,25 @@ class AnnotationItem:
         return self.bounds.width * self.bounds.height > WHOLE_LIMIT
 
     def _outline(self, mask: Mask, area: Box, unit: float) -> QPainterPath:
-        from annotator.ui import canvas_pixels
-
         shrink = _shrink(unit)
         if shrink == 1 and self._large:
-            margin = _MARGIN * unit + 2
-            wider = Box(area.x0 - margin, area.y0 - margin, area.x1 + margin, area.y1 + margin)
-            piece = canvas_pixels.part(mask, self.bounds, wider)
-            return ring_path(canvas_pixels.piece_rings(piece, 1) if piece is not None else [])
+            return self._part(mask, area, unit)
         self.prepare(unit)
-        return self._paths[shrink]
+        path = self._paths[shrink]
+        return (
+            self._part(mask, area, unit)
+            if shrink == 1 and path.elementCount() > INTRICATE
+            else path
+        )
+
+    def _part(self, mask: Mask, area: Box, unit: float) -> QPainterPath:
+        """The outline of what is seen."""
+        from annotator.ui import canvas_pixels
+
+        margin = _MARGIN * unit + 2
+        wider = Box(area.x0 - margin, area.y0 - margin, area.x1 + margin, area.y1 + margin)
+        piece = canvas_pixels.part(mask, self.bounds, wider)
+        return ring_path(canvas_pixels.piece_rings(piece, 1) if piece is not None else [])
 
     def _paint_pixels(self, painter: QPainter, area: Box, look: Style, unit: float) -> None:
         """Pixel squares and their exact boundary; work follows the visible pixels."""
@@ -514,7 +527,8 @@ def _closing(path: Sequence[QPointF]) -> QPainterPath:
 
 def draw_ring(painter: QPainter, frame: QRectF, *, removes: bool, text: str) -> None:
     """The brush: a circle of its size, red where it takes away, and its size in words."""
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    # Large circles take long with smooth edges, and look the same.
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, frame.width() < SMOOTH_RING)
     painter.setBrush(Qt.BrushStyle.NoBrush)
     color = QColor("#ff8a80") if removes else QColor("white")
     for pen in (_pen(QColor(0, 0, 0, 170), 3.2, 1.0), _pen(color, 1.4, 1.0)):

@@ -50,7 +50,8 @@ class LiveMask:
         if mask is not None:
             self._write(raster.crop(mask))
         self._touched: tuple[int, int, int, int] | None = None
-        self._fill = _premultiplied(color, opacity)
+        fill = _premultiplied(color, opacity)
+        self._colors = np.array([0, fill, _OUTSIDE_LINE, _INSIDE_LINE], np.uint32)
         self._view = View()
         self._picture: NDArray[np.uint32] = np.zeros((0, 0), np.uint32)
         self._dirty: QRect | None = None
@@ -141,12 +142,12 @@ class LiveMask:
         # One pixel more on all sides, for the outline.
         inside = self._seen(x - 1, y - 1, w + 2, h + 2)
         middle = inside[1:-1, 1:-1]
-        whole = inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
-        any_of = inside[:-2, 1:-1] | inside[2:, 1:-1] | inside[1:-1, :-2] | inside[1:-1, 2:]
-        part = self._picture[y : y + h, x : x + w]
-        part[...] = np.where(middle, np.uint32(self._fill), np.uint32(0))
-        part[middle & ~whole] = _INSIDE_LINE
-        part[any_of & ~middle] = _OUTSIDE_LINE
+        # A pixel of the outline differs from one of its four neighbours.
+        edge = inside[:-2, 1:-1] ^ middle
+        for other in (inside[2:, 1:-1], inside[1:-1, :-2], inside[1:-1, 2:]):
+            edge |= other ^ middle
+        kinds = middle.view(np.uint8) + 2 * edge.view(np.uint8)
+        np.take(self._colors, kinds, out=self._picture[y : y + h, x : x + w], mode="clip")
 
     def _seen(self, x: int, y: int, w: int, h: int) -> NDArray[np.bool_]:
         """The mask at the middle of every device pixel of a rectangle; outside the image False."""
@@ -159,6 +160,13 @@ class LiveMask:
         if across.size and down.size:
             left, top = columns[across[0]], rows[down[0]]
             piece = self._pixels[top : rows[down[-1]] + 1, left : columns[across[-1]] + 1]
-            found = piece.T.take(columns[across] - left, axis=0).take(rows[down] - top, axis=1)
-            seen[down[0] : down[-1] + 1, across[0] : across[-1] + 1] = found.T
+            if view.zoom >= 1:
+                # Single pixels are repeated while there are few, then whole rows.
+                wide = np.ascontiguousarray(piece).take(columns[across] - left, axis=1)
+                found = wide.take(rows[down] - top, axis=0)
+            else:
+                found = (
+                    piece.T.take(columns[across] - left, axis=0).take(rows[down] - top, axis=1).T
+                )
+            seen[down[0] : down[-1] + 1, across[0] : across[-1] + 1] = found
         return seen
