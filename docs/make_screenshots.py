@@ -20,6 +20,8 @@ from PySide6.QtWidgets import QApplication
 
 from annotator.app import fill, make_application, make_window
 from annotator.samples import sample_folder
+from annotator.services.folder_run import Order
+from annotator.services.prelabel_sources import KINDS
 from annotator.session import Player, Scene, wait_until
 from annotator.ui.settings_dialog import SettingsDialog
 from annotator.ui.vocabulary_dialog import VocabularyDialog
@@ -69,7 +71,27 @@ def main() -> None:
     editor = window.findChild(VocabularyDialog)
     shoot(editor, "vocabulary")
     editor.close()
+    shoot_prelabelling(window)
     window.close()
+
+
+def shoot_prelabelling(window) -> None:
+    """In the middle of a run, with an image that cannot be read."""
+    document, run = window.workspace.document, window.prelabelling.run
+    (document.folder / "broken.jpg").write_bytes(b"no image")
+    document.add_images(["broken.jpg"])
+    values = {o.name: o.default for o in KINDS[0].options(window.settings.settings)}
+    values["side"] = 6
+    seen = []
+    run.progressed.connect(lambda p: seen.append(p.done))
+    keys = ["broken.jpg", *(key for key in document.keys() if key != "broken.jpg")]
+    run.start(Order("everything", values, window.workspace.assistant.model.id), keys)
+    wait_until(lambda: 3 in seen, "three images")
+    run.pause()
+    window._show_dock("view.prelabel_panel")
+    window.messages.clear()
+    shoot(window, "prelabelling")
+    run.stop()
 
 
 def shoot(widget, name: str) -> None:
