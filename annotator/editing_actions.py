@@ -84,7 +84,7 @@ def objects() -> Iterable[Command]:
 
 
 def _together() -> Iterable[Command]:
-    for operation, text, keys, hint in (
+    for operation, text, chord, hint in (
         ("union", "Union", "Ctrl+J", "One object of all selected ones; the largest gives the name"),
         ("subtract", "Subtract", "Ctrl+Shift+J",
          "Take the other selected objects out of the largest one; they stay"),
@@ -92,10 +92,10 @@ def _together() -> Iterable[Command]:
         ("exclude", "Exclude", "Ctrl+Shift+K", "Keep what only one of the selected objects covers"),
     ):  # fmt: skip
         yield Command(
-            f"mask.{operation}", text, (keys,), "", "Objects", operation == "union", "several",
+            f"mask.{operation}", text, (chord,), "", "Objects", operation == "union", "several",
             hint=hint,
         )  # fmt: skip
-    for overlap, text, keys, hint in (
+    for overlap, text, chords, hint in (
         ("allowed", "Objects May Overlap", (), "Several objects may have a pixel"),
         ("takes", "No Overlap: New Objects Take Pixels", ("Shift+O",),
          "A pixel belongs to the highest layer; a new object is the highest"),
@@ -103,6 +103,6 @@ def _together() -> Iterable[Command]:
          "A pixel belongs to the highest layer; a new object is the lowest"),
     ):  # fmt: skip
         yield Command(
-            f"overlap.{overlap}", text, keys, "", "Objects/Overlap", overlap == "allowed",
+            f"overlap.{overlap}", text, chords, "", "Objects/Overlap", overlap == "allowed",
             "project", checkable=True, group="overlap", hint=hint,
         )  # fmt: skip

@@ -22,6 +22,7 @@ RUNS: tuple[tuple[str, ...], ...] = (
     ("open_folder.py",),
     ("image_change.py",),
     ("canvas.py",),
+    ("editing.py",),
     ("embedding_cache.py",),
     ("prelabel.py",),
     ("prelabel_window.py",),

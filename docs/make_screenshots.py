@@ -59,6 +59,7 @@ def main() -> None:
     player.click(0.5, 0.3)
     shoot(window, "main-dark")
     window.settings.update(theme="light")
+    shoot_editing(window)
     window.run("help.shortcuts")
     QApplication.processEvents()
     sheet = next(w for w in QApplication.topLevelWidgets() if "Shortcut" in w.windowTitle())
@@ -92,6 +93,26 @@ def shoot_prelabelling(window) -> None:
     window.messages.clear()
     shoot(window, "prelabelling")
     run.stop()
+
+
+def shoot_editing(window) -> None:
+    """In the middle of a stroke of the brush."""
+    workspace, canvas = window.workspace, window.canvas
+    workspace.show("coffee.jpg")
+    wait_until(lambda: workspace.image is not None and workspace.image.complete, "")
+    window.settings.update(brush_size=44)
+    workspace.select([workspace.annotations[0].id])
+    QTest.keyClick(canvas, Qt.Key.Key_B)
+    width, height = canvas.image_size()
+    spots = [canvas.to_view((0.66 + i * 0.01) * width, (0.3 + i * 0.02) * height) for i in range(9)]
+    QTest.mousePress(canvas.viewport(), Qt.MouseButton.LeftButton, pos=spots[0])
+    for spot in spots:
+        QTest.mouseMove(canvas.viewport(), spot)
+        QApplication.processEvents()
+    shoot(window, "editing")
+    QTest.keyClick(canvas, Qt.Key.Key_Escape)
+    QTest.mouseRelease(canvas.viewport(), Qt.MouseButton.LeftButton, pos=spots[-1])
+    QTest.keyClick(canvas, Qt.Key.Key_V)
 
 
 def shoot(widget, name: str) -> None:
