@@ -51,6 +51,10 @@ def _file() -> Iterable[Command]:
         hint="Add the objects of a COCO file to this project",
     )  # fmt: skip
     yield Command(
+        "file.export", "Export…", ("Ctrl+Shift+X",), "export", "File", True, "project",
+        hint="Write the accepted objects in a format for training",
+    )  # fmt: skip
+    yield Command(
         "file.save", "Save COCO Now", ("Ctrl+S",), "save", "File", enabled="project",
         hint="Everything is saved as you go; this writes the COCO file at once",
     )  # fmt: skip

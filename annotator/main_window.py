@@ -209,13 +209,14 @@ class MainWindow(QMainWindow):
         self.addToolBar(Qt.ToolBarArea.TopToolBarArea, bar)
 
     def _make_handlers(self) -> dict[str, Callable[[], object]]:
-        from annotator.ui import mask_commands, proposal_commands
+        from annotator.ui import export_dialog, mask_commands, proposal_commands
 
         workspace, canvas = self.workspace, self.canvas
         handlers: dict[str, Callable[[], object]] = {
             "file.open_folder": self.choose_folder,
             "file.open_recent": partial(self._open_palette, "recent"),
             "file.import_coco": self._choose_coco,
+            "file.export": lambda: export_dialog.open_export(workspace, self),
             "file.save": self._save,
             "file.show_coco": self._show_coco,
             "file.settings": self._show_settings,
