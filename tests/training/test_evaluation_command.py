@@ -130,7 +130,7 @@ def test_an_unknown_model_is_named_before_anything_is_read(
 ) -> None:
     assert main(["evaluate", str(tmp_path / "gone"), "--model", "nonsense"]) == 1
 
-    assert "no model “nonsense”. Known models: basic" in capsys.readouterr().err
+    assert "no model “nonsense”. Known models: loupe, basic" in capsys.readouterr().err
 
 
 def test_a_model_that_is_not_here_says_what_is_missing(

@@ -15,6 +15,7 @@ from models.training.evaluation.detections import read_detections
 from models.training.evaluation.measuring import Options, evaluate
 from models.training.evaluation.plots import draw_plots
 from models.training.evaluation.report import Report
+from models.training.evaluation.results import as_table, panoptic_numbers, video_numbers
 from models.training.evaluation.tables import as_json, as_markdown
 
 
@@ -29,6 +30,8 @@ def run(arguments: list[str]) -> int:
         SystemExit: after --help (0) and for bad arguments (2).
     """
     given = _parser().parse_args(arguments)
+    if given.panoptic or given.video:
+        return _written_results(given)
     specs = [_usable(model) for model in dict.fromkeys(given.model or [DEFAULT_SEGMENTER])]
     dataset = read_dataset(given.dataset, given.images, limit=given.limit, skip_bad=given.skip_bad)
     for sentence in dataset.skipped:
@@ -49,6 +52,14 @@ def run(arguments: list[str]) -> int:
         sys.stdout.write("".join(f"{path}\n" for path in written))
     else:
         sys.stdout.write(as_markdown(reports))
+    return 0
+
+
+def _written_results(given: argparse.Namespace) -> int:
+    if given.panoptic:
+        sys.stdout.write(as_table("panoptic", panoptic_numbers(given.dataset, given.panoptic)))
+    if given.video:
+        sys.stdout.write(as_table("sequences", video_numbers(given.dataset, given.video)))
     return 0
 
 
@@ -89,6 +100,8 @@ def _parser() -> argparse.ArgumentParser:
         "clicks": "also count the clicks until IoU 0.85 and 0.90; takes several times as long",
         "click_objects": "count them for N objects only",
         "detections": "COCO results of a detector: its boxes become prompts, for COCO AP",
+        "panoptic": "instead: panoptic quality of results (JSON); DATASET is COCO's panoptic JSON",
+        "video": "instead: J&F of results (folder); DATASET is a folder in DAVIS' layout",
         "skip_bad": "leave out what is wrong with the data instead of refusing it",
     }
     add("dataset", type=Path, metavar="DATASET", help=texts["dataset"])
@@ -101,6 +114,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--clicks", action="store_true", help=texts["clicks"])
     add("--click-objects", type=_count, metavar="N", help=texts["click_objects"])
     add("--detections", type=Path, metavar="FILE", help=texts["detections"])
+    instead = parser.add_mutually_exclusive_group().add_argument
+    instead("--panoptic", type=Path, metavar="FILE", help=texts["panoptic"])
+    instead("--video", type=Path, metavar="DIR", help=texts["video"])
     add("--skip-bad", action="store_true", help=texts["skip_bad"])
     return parser
 
