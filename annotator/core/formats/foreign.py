@@ -16,7 +16,6 @@ from annotator.core.annotation import Annotation, ImageRecord
 from annotator.core.formats.coco.dataset import MAX_PIXELS
 from annotator.core.formats.coco.reading import finite
 from annotator.core.formats.reading import Reading
-from annotator.core.image_header import BELIEVABLE_PIXELS
 from annotator.core.mask import Mask
 from models.api import Box
 
@@ -26,6 +25,8 @@ NO_SIZE = "images of unknown size"
 NO_PIXELS = "objects without pixels"
 SIZELESS = "objects of images whose size nobody knows"
 _MOST_POINTS = 1_000_000
+_MOST_PIXELS = 250_000_000
+"""A small file may claim more than any memory holds."""
 _CORNERS = 72
 
 Points = NDArray[np.float64]
@@ -63,14 +64,14 @@ def ellipse(x: float, y: float, rx: float, ry: float, degrees: float = 0.0) -> P
     """A ring of corners around (x, y) with these radii, turned clockwise on the screen."""
     angles = np.linspace(0, 2 * math.pi, _CORNERS, endpoint=False)
     points = np.stack((rx * np.cos(angles), ry * np.sin(angles)), axis=1)
-    return turned(points, degrees) + np.array([x, y])
+    return np.asarray(turned(points, degrees) + np.array([x, y]))
 
 
 def turned(points: Points, degrees: float) -> Points:
     """Points turned around the origin, clockwise on the screen."""
     angle = math.radians(degrees)
     cos, sin = math.cos(angle), math.sin(angle)
-    return points @ np.array([[cos, sin], [-sin, cos]])
+    return np.asarray(points @ np.array([[cos, sin], [-sin, cos]]))
 
 
 def box_of(x0: Any, y0: Any, x1: Any, y1: Any) -> Box | None:
@@ -104,7 +105,7 @@ def from_row_runs(runs: NDArray[np.int64], width: int, height: int) -> NDArray[n
 
     Runs of no length are allowed, so that a first one can say that the foreground comes first.
     """
-    if not 0 < width * height <= max(BELIEVABLE_PIXELS, 1) * 40 or min(width, height) <= 0:
+    if not 0 < width * height <= _MOST_PIXELS or min(width, height) <= 0:
         return None
     if runs.size == 0 or runs.min() < 0 or runs.max() > MAX_PIXELS:
         return None
