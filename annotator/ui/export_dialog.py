@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from PySide6.QtCore import Qt, QUrl, Slot
 from PySide6.QtGui import QDesktopServices
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from annotator.core.formats.exporting import ExportOptions, Report
     from annotator.services.document import Document
     from annotator.services.workspace import Workspace
+
+W = TypeVar("W", bound=QWidget)
 
 IMAGES = (
     ("leave", "Leave where they are"),
@@ -85,7 +87,7 @@ class ExportDialog(QDialog):
         self._explain()
 
     def _make_fields(self) -> None:
-        self.format = QComboBox(self, accessibleName="Format")
+        self.format = _named(QComboBox(self), "Format")
         for spec in self._specs.values():
             self.format.addItem(spec.title, spec.id)
         self.format.setMaxVisibleItems(24)
@@ -97,15 +99,16 @@ class ExportDialog(QDialog):
         self.upright = QCheckBox("Corrected copies of images that EXIF turns", self)
         self.upright.setToolTip("Readers that ignore EXIF see them turned. Originals stay.")
         self.split = QCheckBox("Divide", self)
-        self.ratios = QLineEdit("80/10/10", self, accessibleName="Ratios")
+        self.ratios = _named(QLineEdit("80/10/10", self), "Ratios")
         self.ratios.setToolTip("Training, validation and test, in any unit")
-        self.seed = QSpinBox(self, accessibleName="Seed", maximum=999_999)
+        self.seed = _named(QSpinBox(self), "Seed")
+        self.seed.setMaximum(999_999)
         self.seed.setPrefix("seed ")
         self.seed.setToolTip("Another number gives another division")
         self.group = _combo(GROUPS, "Groups", self)
         self.stratify = QCheckBox("Every class in the same ratio", self)
         self.stratify.setChecked(True)
-        self.place = QLineEdit(self, accessibleName="Folder of the export")
+        self.place = _named(QLineEdit(self), "Folder of the export")
         self.browse = QPushButton("Choose…", self)
         self.progress = QProgressBar(self)
         self.progress.hide()
@@ -293,8 +296,13 @@ def _label(text: str, buddy: QWidget) -> QLabel:
     return label
 
 
+def _named(widget: W, name: str) -> W:
+    widget.setAccessibleName(name)
+    return widget
+
+
 def _combo(entries: tuple[tuple[str, str], ...], name: str, parent: QWidget) -> QComboBox:
-    combo = QComboBox(parent, accessibleName=name)
+    combo = _named(QComboBox(parent), name)
     for value, text in entries:
         combo.addItem(text, value)
     return combo
