@@ -49,6 +49,7 @@ origins = st.builds(
     prompt=prompts,
     stability=st.none() | st.floats(0, 1),
     follows=st.none() | st.integers(1, 10_000),
+    edited=st.booleans(),
 )
 
 

@@ -373,7 +373,7 @@ def test_naming_does_not_accept_but_correcting_the_shape_does(workspace):
     workspace.move_selected(2, 0)
     (moved,) = workspace.annotations
     assert not moved.proposed
-    assert moved.origin == named.origin
+    assert moved.origin == replace(named.origin, edited=True)
     workspace.undo()
     assert workspace.annotations == (named,)
     workspace.copy()

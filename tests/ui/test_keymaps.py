@@ -36,6 +36,7 @@ def test_settings_know_the_key_maps():
         ("standard", "F", "view.fit"),
         ("labelme", "F", "prompt.accept"),
         ("labelme", "B", "prompt.clear"),
+        ("labelme", "Shift+B", "tool.brush"),
         ("labelme", "Ctrl+R", "tool.box"),
         ("labelme", "Ctrl+E", "edit.rename"),
         ("cvat", "F", "image.next"),
