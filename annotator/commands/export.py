@@ -45,9 +45,10 @@ def run(arguments: list[str]) -> int:
 def _export(given: argparse.Namespace) -> int:
     from annotator.core.formats.exporting import export
     from annotator.core.formats.registry import format_spec
-    from annotator.services.project_content import project_content
+    from annotator.services.project_content import check_place, project_content
 
     spec, options = format_spec(given.format), output_options(given)
+    check_place(given.folder, given.out, options.images)
     with project_content(given.folder, given.project) as content:
         report = export(content, spec, given.out, options, progress())
     tell(report, as_json=given.json)

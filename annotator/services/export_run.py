@@ -72,9 +72,10 @@ class ExportRun(QObject):
         self, spec: FormatSpec, out: Path, options: ExportOptions, folder: Path, project: Path
     ) -> None:
         from annotator.core.formats.exporting import export
-        from annotator.services.project_content import project_content
+        from annotator.services.project_content import check_place, project_content
 
         try:
+            check_place(folder, out, options.images)
             self._document.flush(10)
             with project_content(folder, project) as content:
                 report = export(content, spec, out, options, self._advance)

@@ -61,6 +61,19 @@ def project_content(folder: Path, project_dir: Path | None = None) -> Iterator[C
         raise explain_failure(error, journal) from error
 
 
+def check_place(folder: Path, out: Path, images: str) -> None:
+    """Copies of images must not land where the project looks for images.
+
+    Raises:
+        UserError: they would.
+    """
+    if images != "leave" and Path(os.path.realpath(out)).is_relative_to(os.path.realpath(folder)):
+        raise UserError(
+            f"“{out}” is inside of the folder of the images, so copies would become new images.",
+            "Choose a folder elsewhere.",
+        )
+
+
 def _of_coco(folder: Path) -> Content:
     from annotator.core.formats.coco_instances import read
 

@@ -86,6 +86,14 @@ def test_images_are_copied_linked_or_left(project, tmp_path):
             assert image.samefile(project / "sub" / "b.png")
 
 
+def test_copies_do_not_become_images_of_the_project(project, capsys):
+    out = project / "export"
+    assert annotator("export", project, "-o", out, "--images", "copy") == 1
+    assert "inside of the folder" in capsys.readouterr().err
+    assert not out.exists()
+    assert annotator("export", project, "-o", project / "labels.json") == 0
+
+
 def test_turned_images_are_corrected_in_copies_only(project, tmp_path):
     before = (project / "turned.jpg").read_bytes()
     assert annotator("export", project, "-o", tmp_path / "out", "--upright") == 0
