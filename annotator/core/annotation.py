@@ -27,6 +27,15 @@ class Source(Enum):
     IMPORT = "import"
 
 
+class Status(Enum):
+    """What a person said about an image or an object."""
+
+    TODO = "todo"
+    DONE = "done"
+    LOOK = "look"
+    REJECTED = "rejected"
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Where an annotation comes from; survives into the COCO file.
@@ -77,6 +86,8 @@ class Annotation:
         extra: keys of an imported file this program does not know; written back as they came.
         proposed: a model made it and no person has accepted it: it counts for nothing (class
             usage, names to suggest, COCO file) until `annotator.core.proposals` accepts it.
+        status: what a person who checked it said.
+        comment: what that person had to say.
     """
 
     id: int
@@ -90,6 +101,8 @@ class Annotation:
     attributes: Mapping[str, str | float | bool] = field(default_factory=_nothing)
     extra: Mapping[str, Any] = field(default_factory=_nothing)
     proposed: bool = False
+    status: Status = Status.TODO
+    comment: str = ""
 
 
 Annotations = tuple[Annotation, ...]
@@ -124,6 +137,15 @@ class ImageState(Enum):
     PROPOSALS = "proposals"
     ANNOTATED = "annotated"
     REVIEWED = "reviewed"
+    LOOK = "look"
+    REJECTED = "rejected"
+
+
+_STATE_OF = {
+    Status.DONE: ImageState.REVIEWED,
+    Status.LOOK: ImageState.LOOK,
+    Status.REJECTED: ImageState.REJECTED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +159,10 @@ class ImageRecord:
         height: pixels of the upright image, 0 while unknown.
         orientation: EXIF orientation of the file, 1 to 8 (1: stored upright).
         count: number of annotations, without proposals.
-        reviewed: a person said this image is finished.
+        status: what a person said about the whole image.
         proposals: number of proposals waiting for a decision.
         extra: unknown keys of an imported file.
+        comment: what a person had to say about the image.
     """
 
     key: str
@@ -148,15 +171,26 @@ class ImageRecord:
     height: int = 0
     orientation: int = 1
     count: int = 0
-    reviewed: bool = False
+    status: Status = Status.TODO
     proposals: int = 0
     extra: Mapping[str, Any] = field(default_factory=_nothing)
+    comment: str = ""
+
+    @property
+    def reviewed(self) -> bool:
+        """Whether a person said that this image is finished."""
+        return self.status is Status.DONE
+
+    @property
+    def settled(self) -> bool:
+        """Whether work on many images leaves this one alone: it is finished or rejected."""
+        return self.status in (Status.DONE, Status.REJECTED)
 
     @property
     def state(self) -> ImageState:
         """The state the image list shows."""
-        if self.reviewed:
-            return ImageState.REVIEWED
+        if self.status is not Status.TODO:
+            return _STATE_OF[self.status]
         if self.count:
             return ImageState.ANNOTATED
         return ImageState.PROPOSALS if self.proposals else ImageState.UNTOUCHED

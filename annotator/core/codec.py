@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from annotator.core.annotation import Annotation, Category, Origin, Source
+from annotator.core.annotation import Annotation, Category, Origin, Source, Status
 from annotator.core.mask import Mask
 from models.api import Box, Point, Prompt
 
@@ -83,6 +84,7 @@ def annotation_to_json(annotation: Annotation) -> dict[str, Any]:
         "proposed": annotation.proposed,
     }
     value |= {name: True for name, is_set in flags.items() if is_set}
+    value |= review_to_json(annotation.status, annotation.comment)
     if annotation.polygons is not None:
         value["polygons"] = [list(ring) for ring in annotation.polygons]
     if annotation.attributes:
@@ -107,7 +109,21 @@ def annotation_from_json(value: dict[str, Any]) -> Annotation:
         value.get("attributes", {}),
         value.get("extra", {}),
         bool(value.get("proposed", False)),
+        *review_from_json(value),
     )
+
+
+def review_to_json(status: Status, comment: str) -> dict[str, Any]:
+    """What a person said about an object or image, {} for nothing."""
+    value: dict[str, Any] = {} if status is Status.TODO else {"status": status.value}
+    return value | {"comment": comment} if comment else value
+
+
+def review_from_json(value: Mapping[str, Any]) -> tuple[Status, str]:
+    """The inverse of `review_to_json`; anything unknown is nothing."""
+    known = {status.value: status for status in Status}
+    comment = value.get("comment")
+    return known.get(str(value.get("status")), Status.TODO), str(comment) if comment else ""
 
 
 def _shape_from_json(value: dict[str, Any]) -> Mask | Box:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from PySide6.QtCore import QLockFile, QObject, Signal
 
-from annotator.core.annotation import Annotation, Annotations, Category, ImageRecord
+from annotator.core.annotation import Annotation, Annotations, Category, ImageRecord, Status
 from annotator.core.errors import UserError
 from annotator.core.history import Change, difference
 from annotator.core.mask import Mask
@@ -234,10 +234,15 @@ class Document(QObject):
 
     def set_reviewed(self, key: str, reviewed: bool) -> None:
         """A person said that this image is finished, or not."""
+        self.set_review(key, Status.DONE if reviewed else Status.TODO)
+
+    def set_review(self, key: str, status: Status, comment: str | None = None) -> None:
+        """What a person said about an image; no comment leaves the one there is."""
         old = self.record(key)
-        if old.reviewed != reviewed:
-            self._put(operations.WriteReviewed(old.id, reviewed))
-            self._set_record(replace(old, reviewed=reviewed))
+        new = replace(old, status=status, comment=old.comment if comment is None else comment)
+        if new != old:
+            self._put(operations.WriteReview(old.id, status, new.comment))
+            self._set_record(new)
 
     def _set_record(self, record: ImageRecord) -> None:
         self._records[record.key] = record

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from annotator.core.annotation import Annotations, Category, ImageRecord
+from annotator.core.annotation import Annotations, Category, ImageRecord, Status
 from annotator.core.codec import (
     annotation_from_json,
     annotation_to_json,
@@ -26,8 +26,10 @@ from annotator.core.files import from_json, to_json
 from annotator.core.history import Change
 
 APPLICATION_ID = 0x414E4E4F  # "ANNO"
-VERSION = 2
-"""2: proposals. A program of version 1 would take them for annotations, so it has to refuse."""
+VERSION = 3
+"""2: proposals. A program of version 1 would take them for annotations, so it has to refuse.
+3: `images.reviewed` is the place of a status among `STATUSES`, and images have comments."""
+STATUSES = (Status.TODO, Status.DONE, Status.LOOK, Status.REJECTED)
 DONE, UNDONE, ABANDONED = 0, 1, 2
 
 _PROPOSED_INDEX = "CREATE INDEX annotations_proposed ON annotations(category) WHERE proposed;"
@@ -35,7 +37,8 @@ _SCHEMA = f"""
 CREATE TABLE images(
   id INTEGER PRIMARY KEY, key NOT NULL UNIQUE, place INTEGER NOT NULL, width INTEGER NOT NULL,
   height INTEGER NOT NULL, orientation INTEGER NOT NULL, count INTEGER NOT NULL,
-  reviewed INTEGER NOT NULL, proposals INTEGER NOT NULL, extra TEXT NOT NULL);
+  reviewed INTEGER NOT NULL, proposals INTEGER NOT NULL, extra TEXT NOT NULL,
+  comment TEXT NOT NULL DEFAULT '');
 CREATE TABLE categories(
   id INTEGER PRIMARY KEY, place INTEGER NOT NULL, removed INTEGER NOT NULL, value TEXT NOT NULL);
 CREATE TABLE annotations(
@@ -57,13 +60,13 @@ CREATE TABLE counters(name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 CREATE TABLE header(place INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, value TEXT NOT NULL);
 """
 
-_FROM_1 = f"""
-BEGIN IMMEDIATE;
+_UPGRADES = {
+    1: f"""
 ALTER TABLE annotations ADD COLUMN proposed INTEGER NOT NULL DEFAULT 0;
-{_PROPOSED_INDEX}
-PRAGMA user_version={VERSION};
-COMMIT;
-"""
+{_PROPOSED_INDEX}""",
+    2: "ALTER TABLE images ADD COLUMN comment TEXT NOT NULL DEFAULT '';",
+}
+"""What makes a journal of this version one of the next."""
 
 TABLES = (
     "images",
@@ -162,7 +165,8 @@ def _prepare(db: sqlite3.Connection, path: Path) -> bool:
         if problem != "ok":
             raise damaged(path, problem)
     if not is_new and version < VERSION:
-        db.executescript(_FROM_1)
+        steps = "".join(_UPGRADES[number] for number in range(version, VERSION))
+        db.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version={VERSION}; COMMIT;")
     return is_new
 
 
@@ -186,14 +190,14 @@ class Step:
     is_undone: bool
 
 
-ImageRow = tuple[int, str, int, int, int, int, int, int, str]
-"""id, key, width, height, orientation, count, reviewed, proposals, extra."""
+ImageRow = tuple[int, str, int, int, int, int, int, int, str, str]
+"""id, key, width, height, orientation, count, reviewed, proposals, extra, comment."""
 
 
 def load_images(db: sqlite3.Connection) -> list[ImageRow]:
     """All images in their order."""
     rows = db.execute(
-        "SELECT id, key, width, height, orientation, count, reviewed, proposals, extra"
+        "SELECT id, key, width, height, orientation, count, reviewed, proposals, extra, comment"
         " FROM images ORDER BY place, id"
     ).fetchall()
     return [row if isinstance(row[1], str) else (row[0], os.fsdecode(row[1]), *row[2:])
@@ -203,7 +207,9 @@ def load_images(db: sqlite3.Connection) -> list[ImageRow]:
 def record(row: ImageRow) -> ImageRecord:
     """The value a row stands for."""
     extra = from_json(row[8]) if row[8] != "{}" else {}
-    return ImageRecord(row[1], row[0], row[2], row[3], row[4], row[5], bool(row[6]), row[7], extra)
+    return ImageRecord(
+        row[1], row[0], row[2], row[3], row[4], row[5], STATUSES[row[6]], row[7], extra, row[9]
+    )
 
 
 def load_categories(db: sqlite3.Connection) -> tuple[list[Category], list[Category]]:

@@ -13,11 +13,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from annotator.core.annotation import Annotation, Annotations, Category, ImageRecord
+from annotator.core.annotation import Annotation, Annotations, Category, ImageRecord, Status
 from annotator.core.codec import annotation_to_json, category_to_json
 from annotator.core.files import to_json
 from annotator.core.history import Change
-from annotator.services.journal import ABANDONED, DONE, UNDONE, load_counter, pack_change
+from annotator.services.journal import (
+    ABANDONED,
+    DONE,
+    STATUSES,
+    UNDONE,
+    load_counter,
+    pack_change,
+)
 
 if TYPE_CHECKING:
     from annotator.core.formats.coco.dataset import Dataset, Entry
@@ -65,7 +72,7 @@ class AddImages:
     def apply(self, db: sqlite3.Connection) -> None:
         """Insert those that are not there yet."""
         db.executemany(
-            "INSERT OR IGNORE INTO images VALUES(?, ?, ?, 0, 0, 1, 0, 0, 0, '{}')",
+            "INSERT OR IGNORE INTO images VALUES(?, ?, ?, 0, 0, 1, 0, 0, 0, '{}', '')",
             zip(self.ids, map(_key, self.keys), self.places, strict=True),
         )
         raise_counter(db, "image", self.ids[-1])
@@ -105,17 +112,19 @@ class WriteSize:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class WriteReviewed:
-    """A person said that an image is finished, or not."""
+class WriteReview:
+    """What a person said about an image."""
 
     image: int
-    reviewed: bool
+    status: Status
+    comment: str
     is_work: ClassVar[bool] = True
     is_exported: ClassVar[bool] = True
 
     def apply(self, db: sqlite3.Connection) -> None:
         """Update."""
-        db.execute("UPDATE images SET reviewed=? WHERE id=?", (self.reviewed, self.image))
+        row = (STATUSES.index(self.status), self.comment, self.image)
+        db.execute("UPDATE images SET reviewed=?, comment=? WHERE id=?", row)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -304,8 +313,9 @@ def write_header(db: sqlite3.Connection, header: Mapping[str, Any]) -> None:
 def insert_image(db: sqlite3.Connection, image: ImageRecord, place: int) -> None:
     """Add an image of a file, if neither its id nor its key is there."""
     row = (image.id, _key(image.key), place, image.width, image.height, image.orientation,
-           image.count, image.reviewed, image.proposals, text_of(image.extra))  # fmt: skip
-    db.execute("INSERT OR IGNORE INTO images VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+           image.count, STATUSES.index(image.status), image.proposals, text_of(image.extra),
+           image.comment)  # fmt: skip
+    db.execute("INSERT OR IGNORE INTO images VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
 
 def insert_category(db: sqlite3.Connection, category: Category, place: int) -> None:

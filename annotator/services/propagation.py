@@ -312,7 +312,7 @@ class Propagation(QObject):
                     going.append(track)
                 else:
                     unsure.append(proposals[-1].id)
-        if document.record(key).reviewed:
+        if document.record(key).settled:
             unsure = [0] * len(unsure)
         else:
             self._write(job, key, present, proposals)

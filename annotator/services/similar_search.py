@@ -93,7 +93,7 @@ class SimilarSearch(QObject):
                 "Similar objects are being looked for already.",
                 "Wait until that is done, or press Esc to stop it.",
             )
-        open_keys = [key for key in keys if not document.record(key).reviewed]
+        open_keys = [key for key in keys if not document.record(key).settled]
         self._document, self._options, self._alike = document, options, alike
         self._queue, self._total = deque(open_keys), len(open_keys)
         self._found = self._hit = self._unread = 0

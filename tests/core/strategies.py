@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from annotator.core import raster
-from annotator.core.annotation import Annotation, Category, Origin, Source
+from annotator.core.annotation import Annotation, Category, Origin, Source, Status
 from models.api import Box, Point, Prompt
 
 WIDTH, HEIGHT = 24, 16
@@ -66,6 +66,8 @@ def annotations(ids=None, categories=None):
         attributes=st.dictionaries(texts, texts | st.booleans() | numbers, max_size=3),
         extra=st.dictionaries(own_keys, json_values, max_size=2),
         proposed=st.booleans(),
+        status=st.sampled_from(Status),
+        comment=texts,
     )
 
 

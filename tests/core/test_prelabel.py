@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from annotator.core import raster
-from annotator.core.annotation import Annotation, Category, ImageRecord, Origin, Source
+from annotator.core.annotation import Annotation, Category, ImageRecord, Origin, Source, Status
 from annotator.core.errors import UserError
 from annotator.core.formats.detections.values import Detections, LabelledBox
 from annotator.core.images import LoadedImage
@@ -321,7 +321,7 @@ def test_everything_mode_leaves_boxes_alone() -> None:
         (ImageRecord("a"), {"all", "untouched", "empty"}),
         (ImageRecord("a", proposals=1), {"all", "empty"}),
         (ImageRecord("a", count=1), {"all"}),
-        (ImageRecord("a", reviewed=True), {"all"}),
+        (ImageRecord("a", status=Status.DONE), {"all"}),
     ],
 )
 def test_scopes(record: ImageRecord | None, scopes: set[str]) -> None:

@@ -177,6 +177,7 @@ def make_old(document):
     db = sqlite3.connect(document.project_dir / "journal.sqlite")
     db.executescript(
         "DROP INDEX annotations_proposed; ALTER TABLE annotations DROP COLUMN proposed;"
+        "ALTER TABLE images DROP COLUMN comment;"
         "PRAGMA user_version=1;"
     )
     db.close()

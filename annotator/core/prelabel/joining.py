@@ -16,6 +16,7 @@ from annotator.core.annotation import (
     ImageRecord,
     Origin,
     Source,
+    Status,
 )
 from annotator.core.everything import added, merged
 from annotator.core.vocabulary import clean_name, same_name
@@ -35,7 +36,7 @@ def in_scope(record: ImageRecord | None, scope: str) -> bool:
     """Whether an image is meant; None for one the project has never seen."""
     if scope == "all" or record is None:
         return True
-    touched = record.reviewed or record.count > 0
+    touched = record.status is not Status.TODO or record.count > 0
     return not (touched or (scope == "untouched" and record.proposals > 0))
 
 
@@ -111,6 +112,8 @@ def is_replaceable(annotation: Annotation, names: ClassNames, ask: str = "boxes"
         # Naming does not accept: another name than that it came with may be a person's.
         and annotation.category_id == (names.find(origin.label) if origin.label else None)
         and not (annotation.hidden or annotation.locked or annotation.attributes)
+        and not annotation.comment
+        and annotation.status is Status.TODO
     )
 
 

@@ -17,8 +17,13 @@ from typing import Any
 import numpy as np
 
 from annotator.core import raster
-from annotator.core.annotation import Category, ImageRecord, Source
-from annotator.core.codec import origin_from_json, origin_to_json
+from annotator.core.annotation import Category, ImageRecord, Source, Status
+from annotator.core.codec import (
+    origin_from_json,
+    origin_to_json,
+    review_from_json,
+    review_to_json,
+)
 from annotator.core.errors import UserError
 from annotator.core.files import explain, from_json
 from annotator.core.formats.coco.dataset import MAX_PIXELS, OURS, UNNAMED_ID, Dataset, Entry
@@ -214,11 +219,13 @@ class _Reading:
         ours = value.get(OURS)
         ours = ours if isinstance(ours, dict) else {}
         orientation = whole(ours.get("orientation")) or 1
+        status, comment = review_from_json(ours)
         return ImageRecord(
             key, number, width, height,
             orientation if orientation in range(1, 9) else 1,
-            reviewed=ours.get("reviewed") is True,
+            status=Status.DONE if ours.get("reviewed") is True else status,
             extra=_rest(value, _KNOWN_IMAGE),
+            comment=comment,
         )  # fmt: skip
 
     # --- Annotations ---
@@ -256,6 +263,7 @@ class _Reading:
             journal["crowd"] = True
         ours = _ours(value)
         journal |= {name: True for name in ("hidden", "locked") if ours.get(name) is True}
+        journal |= review_to_json(*review_from_json(ours))
         extra = _rest(value, _KNOWN_ANNOTATION)
         attributes, foreign = _attributes(value.get("attributes"))
         if attributes:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from annotator.core import raster
-from annotator.core.annotation import Annotation, Category, ImageRecord, Origin, Source
-from annotator.core.codec import origin_to_json
+from annotator.core.annotation import Annotation, Category, ImageRecord, Origin, Source, Status
+from annotator.core.codec import origin_to_json, review_to_json
 from annotator.core.files import Fingerprint, to_json, write_atomic
 from annotator.core.formats.coco.dataset import MAX_PIXELS, OURS, UNNAMED, UNNAMED_ID, Dataset
 from annotator.core.mask import Mask
@@ -89,7 +89,10 @@ def image_entry(image: ImageRecord, license_id: int | None = None) -> bytes:
     if frame is not None:
         value["video"] = {"file_name": frame[0], "frame": frame[1]}
     value |= image.extra
-    ours: dict[str, Any] = {}
+    # "reviewed" is what earlier versions and people's scripts read.
+    ours: dict[str, Any] = review_to_json(
+        Status.TODO if image.reviewed else image.status, image.comment
+    )
     if image.reviewed:
         ours["reviewed"] = True
     if image.orientation != 1:
@@ -171,7 +174,7 @@ def _ours(annotation: Annotation) -> dict[str, Any]:
         ours["locked"] = True
     if isinstance(annotation.shape, Box):
         ours["shape"] = "box"
-    return ours
+    return ours | review_to_json(annotation.status, annotation.comment)
 
 
 def _score(extra: Mapping[str, Any]) -> float | None:
