@@ -1,0 +1,136 @@
+"""Which files OMG-Seg and RAP-SAM are put together from, and their network, once for everybody.
+
+Who labels images, answers clicks or follows objects through a sequence shares one network: it has
+a gigabyte. Nothing heavy to import.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import weakref
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from models.api import ModelError
+from models.weights import Weight, WeightStore
+
+if TYPE_CHECKING:
+    import torch
+
+    from models.networks.omgseg import OmgSeg
+    from models.networks.rapsam import RapSam
+
+OMGSEG, RAPSAM = "omgseg", "rapsam-r50"
+"""Ids of the networks, in `models.catalog.NEEDS` too."""
+TOWER = "clip-convnext-large-d-320"
+"""The CLIP whose vectors of names both were trained with; OMG-Seg's backbone."""
+TITLES = {OMGSEG: "OMG-Seg", RAPSAM: "RAP-SAM"}
+
+_LOCK = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class OpenedNetwork:
+    """A network that is ready on its device; any thread may use it.
+
+    Attributes:
+        id: `OMGSEG` or `RAPSAM`.
+        network: in evaluation mode, without gradients.
+        device: where it is.
+        where: the same, and why not elsewhere; sentences for people.
+        fingerprint: changes with the weights.
+    """
+
+    id: str
+    network: OmgSeg | RapSam
+    device: torch.device
+    where: str
+    fingerprint: str
+
+
+_OPENED: weakref.WeakValueDictionary[tuple[str, str, str], OpenedNetwork] = (
+    weakref.WeakValueDictionary()
+)
+
+
+def missing(network_id: str) -> str | None:
+    """None when all files are there, else sentences saying how to get them, and their licences."""
+    store = WeightStore()
+    absent = [one for one in _files(network_id) if store.local_path(one) is None]
+    if not absent:
+        return None
+    names = " and ".join(f"“{one.file_name}” ({one.licence.name}; {one.origin})" for one in absent)
+    loaded = [one.id for one in absent if one.urls]
+    ways = "Get what is missing in Settings, Model"
+    if loaded:
+        ways += f", or with: annotator models get {' '.join(loaded)}"
+    if len(loaded) < len(absent):
+        ways += "; import a file that is offered on a web page only"
+    return f"{TITLES[network_id]} needs {names}. {ways}."
+
+
+def opened(network_id: str) -> OpenedNetwork:
+    """The network on the best device that may be used (`models.runtimes.using`).
+
+    Loaded once; it goes when the last one who uses it lets go of it. May take half a minute.
+
+    Raises:
+        ModelError: a file is missing, damaged or of another network, or the memory is not enough.
+    """
+    from models.sam_family.torch_runtime import best_device, device_text
+
+    if reason := missing(network_id):
+        raise ModelError(reason)
+    device = best_device()
+    with _LOCK:
+        fingerprint = _fingerprint(network_id)
+        key = (network_id, fingerprint, str(device))
+        found = _OPENED.get(key)
+        if found is None:
+            network = _load(network_id, device)
+            found = OpenedNetwork(network_id, network, device, device_text(device), fingerprint)
+            _OPENED[key] = found
+        return found
+
+
+def _load(network_id: str, device: torch.device) -> OmgSeg | RapSam:
+    import torch
+
+    from models.omgseg.loading import load_omgseg, load_rapsam
+
+    store = WeightStore()
+    paths = {one.id: store.verified_path(one) for one in _files(network_id)}
+    network: OmgSeg | RapSam
+    if network_id == OMGSEG:
+        network = load_omgseg(paths[TOWER], paths[OMGSEG])
+    else:
+        network = load_rapsam(paths[RAPSAM])
+    try:
+        return network.to(device)
+    except torch.OutOfMemoryError as error:
+        raise out_of_memory(TITLES[network_id]) from error
+
+
+def out_of_memory(title: str) -> ModelError:
+    """What people are told when a graphics processor has too little memory."""
+    return ModelError(
+        f"The graphics processor has too little memory for {title}. Close other programs that use "
+        "it, or choose “the processor” in Settings, Model."
+    )
+
+
+def _fingerprint(network_id: str) -> str:
+    from models.weight_files import file_hash
+
+    store, digest = WeightStore(), hashlib.sha256()
+    for weight in _files(network_id):
+        digest.update((weight.sha256 or file_hash(store.verified_path(weight))).encode())
+    return digest.hexdigest()[:16]
+
+
+def _files(network_id: str) -> tuple[Weight, ...]:
+    from models.catalog import needs
+
+    (group,) = needs(network_id)
+    return group
