@@ -37,6 +37,7 @@ from annotator.ui.canvas_view import Frame
 from annotator.ui.gestures import Gesture, GestureEvent, Ghost, Grip, Resizing, Sketch
 from annotator.ui.items import AnnotationItem
 from annotator.ui.key_guard import RELEASE_MS
+from annotator.ui.nudging import ARROWS, Nudging
 from annotator.ui.tools import TOOLS, Tool
 from models.api import Box, MaskCandidate, Point, Prompt
 
@@ -54,12 +55,6 @@ HOLD_MS = 150
 """The last image stays this long while the next one is read: no grey flash between images."""
 SPINNER_DELAY_MS = 150
 SPINNER_MS = 50
-_ARROWS = {
-    Qt.Key.Key_Left: (-1, 0),
-    Qt.Key.Key_Right: (1, 0),
-    Qt.Key.Key_Up: (0, -1),
-    Qt.Key.Key_Down: (0, 1),
-}
 _MARK_HINT = "Drag to move. Right click, Alt+click or Delete removes it."
 _BUTTONS = {Qt.MouseButton.LeftButton: "left", Qt.MouseButton.RightButton: "right"}
 
@@ -100,8 +95,7 @@ class Canvas(ImageView):
         self._button = ""
         self._space_down = False
         self._space_used = False
-        self._nudge: Ghost | None = None
-        self._arrows_down: set[int] = set()
+        self._nudging = Nudging(self)
         self._rising: set[int] = set()
         self._rise = QTimer(self, singleShot=True, interval=RELEASE_MS)
         self._rise.timeout.connect(self._finish_release)
@@ -254,7 +248,7 @@ class Canvas(ImageView):
     def _follow_selection(self, ids: frozenset[int]) -> None:
         if self._stale:
             return
-        self._commit_nudge_of(ids)
+        self._nudging.follow_selection(ids)
         self._masks.set_selection(ids)
         self._overlay.selected = tuple(
             item for item in self._masks.items if item.annotation.id in ids
@@ -408,7 +402,7 @@ class Canvas(ImageView):
 
     def escape(self) -> None:
         """Cancel the running gesture, else the open prompt, else the selection."""
-        if self._gesture is not None or self._nudge is not None:
+        if self._gesture is not None or self._nudging:
             self._drop_gesture()
         elif self._workspace.draft:
             self._workspace.clear_draft()
@@ -464,8 +458,7 @@ class Canvas(ImageView):
 
     def _drop_gesture(self) -> None:
         gesture, self._gesture = self._gesture, None
-        self._nudge = None
-        self._arrows_down.clear()
+        self._nudging.drop()
         if gesture is not None:
             gesture.close()
         self.sketch(None)
@@ -474,7 +467,7 @@ class Canvas(ImageView):
 
     def _park_gesture(self) -> None:
         """Before another tool or image: an unfinished polygon waits, anything else is cancelled."""
-        self._commit_nudge()
+        self._nudging.commit()
         if self._gesture is not None and self._tool.kept:
             place = (self._shown_key, self._tool_id)
             self._parked[place] = (self._gesture, self._overlay.sketch)
@@ -563,7 +556,7 @@ class Canvas(ImageView):
 
     def _press(self, event: QMouseEvent, kind: str) -> None:
         self._finish_release()
-        self._commit_nudge()
+        self._nudging.commit()
         self.follow_pointer(spot(event))
         button = event.button()
         left = button == Qt.MouseButton.LeftButton
@@ -750,12 +743,12 @@ class Canvas(ImageView):
         plain = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
         none = plain == Qt.KeyboardModifier.NoModifier
         key = event.key()
-        if key in _ARROWS:
+        if key in ARROWS:
             return none or plain == Qt.KeyboardModifier.ShiftModifier
         if key == Qt.Key.Key_Delete:
             return none and self._overlay.mark_hovered is not None
         if key == Qt.Key.Key_Escape:
-            return none and (self._gesture is not None or self._nudge is not None)
+            return none and (self._gesture is not None or bool(self._nudging))
         return none and key == Qt.Key.Key_Space
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
@@ -767,8 +760,8 @@ class Canvas(ImageView):
         event.accept()
         is_repeat = event.isAutoRepeat() or key in self._rising
         self._rising.discard(key)
-        if key in _ARROWS:
-            self._arrow(event, *_ARROWS[Qt.Key(key)])
+        if key in ARROWS:
+            self._arrow(event)
         elif key == Qt.Key.Key_Delete:
             self._delete_hovered_mark()
         elif key == Qt.Key.Key_Escape:
@@ -782,25 +775,20 @@ class Canvas(ImageView):
         if grip is not None:
             self._workspace.set_draft(self._workspace.draft.without(grip.target))
 
-    def _arrow(self, event: QKeyEvent, dx: int, dy: int) -> None:
-        large = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
-        movable = [item for item in self._overlay.selected if not item.annotation.locked]
-        if not movable or self._gesture is not None or self._workspace.draft:
-            step = SCROLL * (6 if large else 1)
-            self.pan(-dx * step, -dy * step)
+    def _arrow(self, event: QKeyEvent) -> None:
+        if self._gesture is None and self._nudging.press(event):
             return
-        step = 10 if large else 1
-        self._arrows_down.add(event.key())
-        so_far = self._nudge or Ghost(0, 0)
-        self._nudge = Ghost(so_far.dx + dx * step, so_far.dy + dy * step)
-        self.sketch(self._nudge)
+        large = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
+        dx, dy = ARROWS[Qt.Key(event.key())]
+        step = SCROLL * (6 if large else 1)
+        self.pan(-dx * step, -dy * step)
 
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
         """A short tap of Space accepts; letting go of the arrows keeps the new place."""
         if event.isAutoRepeat():
             return
         key = event.key()
-        if key in self._arrows_down or (key == Qt.Key.Key_Space and self._space_down):
+        if self._nudging.holds(key) or (key == Qt.Key.Key_Space and self._space_down):
             self._rising.add(key)
             self._rise.start()
         else:
@@ -814,34 +802,15 @@ class Canvas(ImageView):
             self._show_cursor()
             if not used:
                 self.accept()
-        arrows = self._arrows_down & self._rising
-        self._rising.clear()
-        self._arrows_down -= arrows
-        if arrows and not self._arrows_down:
-            self._commit_nudge()
-
-    def _commit_nudge(self) -> None:
-        """All arrow keys of one go are one step."""
-        nudge, self._nudge = self._nudge, None
-        self._arrows_down.clear()
-        if nudge is not None:
-            self.sketch(None)
-            self._workspace.move_selected(nudge.dx, nudge.dy)
-
-    def _commit_nudge_of(self, ids: frozenset[int]) -> None:
-        """The selection changed under a move that was not finished: it no longer applies."""
-        if self._nudge is not None and ids != frozenset(
-            item.annotation.id for item in self._overlay.selected
-        ):
-            self._nudge = None
-            self.sketch(None)
+        risen, self._rising = self._rising, set()
+        self._nudging.release(risen)
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
         """Keys may be released elsewhere."""
         super().focusOutEvent(event)
         self._rising.clear()
         self._space_down = False
-        self._commit_nudge()
+        self._nudging.commit()
         self._show_cursor()
 
 
