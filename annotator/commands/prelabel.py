@@ -22,8 +22,9 @@ from annotator.core.prelabel.joining import in_scope
 from models.api import ModelError, Segmenter, SegmenterSpec
 
 if TYPE_CHECKING:
+    from annotator.core.formats.detections.masks import ReadyMasks
     from annotator.core.formats.detections.values import Detections
-    from annotator.core.prelabel.proposing import ProposalSource
+    from annotator.core.prelabel.as_is import AnySource
     from annotator.services.prelabelling import Target
 
 T = TypeVar("T")
@@ -44,10 +45,10 @@ def run(arguments: list[str]) -> int:
     parser = options.parser()
     given = parser.parse_args(arguments)
     spec = options.checked(parser, given)
-    result = Result(spec.id, str(given.folder), str(given.out or ""))
+    result = Result(spec.id if spec is not None else "", str(given.folder), str(given.out or ""))
     code = 1
     try:
-        if given.engine == RAY:
+        if given.engine == RAY and spec is not None:
             from annotator.commands import prelabel_ray
 
             code = prelabel_ray.prelabel(given, spec, result)
@@ -71,12 +72,10 @@ STOPPING = "Stopping after this image; Ctrl+C again stops at once."
 INTERRUPTED = "Stopped. What was done is kept; the same command with --resume goes on."
 
 
-def _prelabel(given: argparse.Namespace, spec: SegmenterSpec, result: Result) -> int:
-    from models.runtimes import using
+def _prelabel(given: argparse.Namespace, spec: SegmenterSpec | None, result: Result) -> int:
     from models.training.running import stoppable
 
-    missing = spec.available()
-    if missing is not None:
+    if spec is not None and (missing := spec.available()) is not None:
         raise ModelError(missing)
     began = time.monotonic()
     keys = image_keys(given.folder)
@@ -86,12 +85,7 @@ def _prelabel(given: argparse.Namespace, spec: SegmenterSpec, result: Result) ->
         try:
             detections = detections_of(given, keys, target, result)
             source = source_of(given, detections)
-            with using(options.settings().device):
-                segmenter = segmenter_of(given, spec)
-                if given.vocabulary is not None:
-                    from annotator.commands.prelabel_names import named
-
-                    source = named(given, source, target, segmenter)
+            source, segmenter = _with_model(given, spec, source, target)
             todo = _todo(given, keys, target, segmenter, source, detections, result)
             _work(given.folder, todo, target, segmenter, source, result, asked)
             if not result.stopped:
@@ -104,6 +98,24 @@ def _prelabel(given: argparse.Namespace, spec: SegmenterSpec, result: Result) ->
             if given.compare:
                 result.compared = compared(target)
     return 1 if result.stopped or result.failed else 0
+
+
+def _with_model(
+    given: argparse.Namespace, spec: SegmenterSpec | None, source: AnySource, target: Target
+) -> tuple[AnySource, Segmenter | None]:
+    """What is asked, with names from the vocabulary, and the model, if one is needed."""
+    from annotator.core.prelabel.as_is import AsIs
+    from models.runtimes import using
+
+    if spec is None or isinstance(source, AsIs):
+        return source, None
+    with using(options.settings().device):
+        segmenter = segmenter_of(given, spec)
+        if given.vocabulary is not None:
+            from annotator.commands.prelabel_names import named
+
+            source = named(given, source, target, segmenter)
+    return source, segmenter
 
 
 def compared(target: Target) -> dict[str, Any]:
@@ -123,9 +135,9 @@ def _todo(
     given: argparse.Namespace,
     keys: Sequence[str],
     target: Target,
-    segmenter: Segmenter,
-    source: ProposalSource,
-    detections: Detections | None,
+    segmenter: Segmenter | None,
+    source: AnySource,
+    detections: Detections | ReadyMasks | None,
     result: Result,
 ) -> list[str]:
     """The images that are left, in their order."""
@@ -148,13 +160,13 @@ def _work(
     folder: Path,
     todo: Sequence[str],
     target: Target,
-    segmenter: Segmenter,
-    source: ProposalSource,
+    segmenter: Segmenter | None,
+    source: AnySource,
     result: Result,
     asked: Callable[[], bool],
 ) -> None:
-    from annotator.core.prelabel.pipeline import Failed, outcomes
-    from annotator.core.prelabel.reading import reader
+    from annotator.core.prelabel.as_is import outcomes_of
+    from annotator.core.prelabel.pipeline import Failed
     from annotator.services.prelabelling import ImageError
 
     def fail(key: str, error: Exception) -> None:
@@ -162,8 +174,8 @@ def _work(
         if len(result.failed) <= MOST_SAID:
             say(f"{key}: {error}")
 
-    read = reader(folder, segmenter, source)
-    with progress(result) as show, _ending(outcomes(todo, read, segmenter, source)) as coming:
+    going = outcomes_of(todo, folder, segmenter, source)
+    with progress(result) as show, _ending(going) as coming:
         for outcome in coming:
             if isinstance(outcome, Failed):
                 fail(outcome.key, outcome.error)

@@ -36,6 +36,12 @@ def parser() -> argparse.ArgumentParser:
         help="ask for these boxes, which keep their label and score, instead of for everything: "
         "COCO results, or a folder of YOLO or VOC files",
     )
+    add(
+        "--as-is",
+        action="store_true",
+        help="take the masks of the --boxes file (COCO results or a COCO file) as they are; no "
+        "model is asked",
+    )
     prelabel_kinds.add_options(made)
     add("--format", choices=FORMATS, default="auto", help="of the boxes (auto)")
     add(
@@ -112,8 +118,8 @@ def _share(text: str) -> float:
     return value
 
 
-def checked(parser: argparse.ArgumentParser, given: argparse.Namespace) -> SegmenterSpec:
-    """The model that is meant, if the options make sense together.
+def checked(parser: argparse.ArgumentParser, given: argparse.Namespace) -> SegmenterSpec | None:
+    """The model that is meant, None if none is needed, if the options make sense together.
 
     Raises:
         SystemExit: they do not; the reason has been said.
@@ -136,6 +142,9 @@ def checked(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Segme
         parser.error(f"“{given.out}” is not a file in a folder that exists")
     if given.out is not None and not _may_replace(given.out):
         parser.error(f"“{given.out}” exists and holds no results: choose another name")
+    if given.as_is:
+        _check_as_is(parser, given)
+        return None
     labeller = prelabel_kinds.check(parser, given)
     if labeller is not None:
         return labeller
@@ -143,6 +152,18 @@ def checked(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Segme
         return segmenter_spec(given.model or settings().model or DEFAULT_SEGMENTER)
     except ModelError as error:
         parser.error(str(error))
+
+
+def _check_as_is(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
+    if given.boxes is None:
+        parser.error("--as-is says something about --boxes")
+    others = ("model", "again", "labeller", "vocabulary", "min_stability")
+    for name in others:
+        if getattr(given, name):
+            option = name.replace("_", "-")
+            parser.error(f"--as-is asks no model: --{option} does not go with it")
+    if given.engine != "local" or given.format not in ("auto", "coco"):
+        parser.error("--as-is copies masks of a COCO file on one machine")
 
 
 def _may_replace(path: Path) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,8 +13,9 @@ from annotator.commands.progress import say
 from annotator.core.errors import UserError
 
 if TYPE_CHECKING:
+    from annotator.core.formats.detections.masks import ReadyMasks
     from annotator.core.formats.detections.values import Detections, Known
-    from annotator.core.prelabel.proposing import ProposalSource
+    from annotator.core.prelabel.as_is import AnySource
     from annotator.services.prelabelling import Target
 
 
@@ -53,27 +54,32 @@ def target_of(given: argparse.Namespace, keys: Sequence[str]) -> Target:
 
 def detections_of(
     given: argparse.Namespace, keys: Sequence[str], target: Knows, result: Result
-) -> Detections | None:
-    """The boxes that were named, None without.
+) -> Detections | ReadyMasks | None:
+    """The boxes or masks that were named, None without.
 
     Raises:
         RefusedError: they cannot be read.
     """
     if given.boxes is None:
         return None
+    from annotator.core.formats.detections.masks import read_masks
     from annotator.core.formats.detections.reading import read_boxes
     from annotator.core.prelabel.run import RefusedError
 
     known = target.known(resume=given.resume)
+    found: Detections | ReadyMasks
     try:
-        found = read_boxes(given.boxes, keys, given.format, known, given.names)
+        if given.as_is:
+            found = read_masks(given.boxes, keys, known, given.names)
+        else:
+            found = read_boxes(given.boxes, keys, given.format, known, given.names)
     except UserError as error:
         raise RefusedError(error.message, error.remedy) from error
     result.troubles.add(found.troubles)
     return found
 
 
-def source_of(given: argparse.Namespace, detections: Detections | None) -> ProposalSource:
+def source_of(given: argparse.Namespace, detections: Detections | ReadyMasks | None) -> AnySource:
     """What is asked about each image.
 
     Raises:
@@ -85,15 +91,22 @@ def source_of(given: argparse.Namespace, detections: Detections | None) -> Propo
     if other is not None:
         return other
     if detections is not None:
+        from annotator.core.formats.detections.masks import ReadyMasks
+        from annotator.core.prelabel.as_is import AsIs, AsIsOptions
         from annotator.core.prelabel.boxes import Boxes, BoxOptions
 
-        chosen = {"min_score": given.min_score, "min_stability": given.min_stability,
-                  "min_area": given.min_area}  # fmt: skip
-        return Boxes(detections, BoxOptions(**{k: v for k, v in chosen.items() if v is not None}))
+        chosen = {"min_score": given.min_score, "min_area": given.min_area}
+        if isinstance(detections, ReadyMasks):
+            return AsIs(detections, AsIsOptions(**_said(chosen)))
+        chosen["min_stability"] = given.min_stability
+        return Boxes(detections, BoxOptions(**_said(chosen)))
     from annotator.core.prelabel.everything_mode import EverythingMode
     from annotator.services.everything import options_of
 
     chosen = {"side": given.side, "min_score": given.min_score, "min_area": given.min_area,
               "min_stability": given.min_stability, "max_overlap": given.max_overlap}  # fmt: skip
-    changed: dict[str, Any] = {k: v for k, v in chosen.items() if v is not None}
-    return EverythingMode(replace(options_of(options.settings()), **changed))
+    return EverythingMode(replace(options_of(options.settings()), **_said(chosen)))
+
+
+def _said(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in chosen.items() if value is not None}

@@ -17,7 +17,7 @@ class Result:
     """What has been done.
 
     Attributes:
-        model: `SegmenterSpec.id`.
+        model: `SegmenterSpec.id`, "" for masks as they are.
         folder: of the images.
         out: the results file, or "" for the project.
         images: that were meant.
@@ -94,7 +94,7 @@ def _words(result: Result) -> list[str]:
         return [*_compared(result), *result.troubles.sentences()]
     lines = [
         f"{result.made} of {result.images} images done{before}{failed}: "
-        f"{result.proposals} proposals{known} by {_title(result.model)} in {where}"
+        f"{result.proposals} proposals{known} {_maker(result.model)} in {where}"
     ]
     if result.named:
         lines.append(f"{result.named} got a name, because they look like named objects.")
@@ -106,7 +106,13 @@ def _words(result: Result) -> list[str]:
     return [*lines, *result.troubles.sentences()]
 
 
+def _maker(model_id: str) -> str:
+    return f"by {_title(model_id)}" if model_id else "as they came"
+
+
 def _title(model_id: str) -> str:
+    if not model_id:
+        return "the file"
     from models.labelling import labellers
 
     known = labellers().get(model_id)
@@ -130,6 +136,5 @@ def _compared(result: Result) -> list[str]:
     return [
         "".join(f"{name:>9}" for name in COLUMNS) + "  image",
         *("".join(f"{count:>9}" for count in counts) + f"  {key}" for *counts, key in rows),
-        f"Accepted objects against {segmenter_spec(result.model).title}; "
-        f"nothing was written{failed}.",
+        f"Accepted objects against {_title(result.model)}; nothing was written{failed}.",
     ]

@@ -201,13 +201,13 @@ class ProjectWriter:
         after, new = joined(present, made, self._max_overlap, self._settings, self._names.known)
         text = f"Pre-label: {len(new)} object{'' if len(new) == 1 else 's'}"
         step = document.edit(key, after, text, note=self._noted(key))
-        looks = {one.id: found.looks for one, (found, *_) in zip(made, wanted, strict=True)}
+        came = {one.id: found for one, (found, *_) in zip(made, wanted, strict=True)}
         for one in new:
-            if (vector := looks[one.id]) is not None:
+            if (vector := came[one.id].looks) is not None:
                 document.set_vector(one.id, _space(), vector)
         self.tally.new += len(new)
         self.tally.known += len(made) - len(new)
-        self.tally.named += sum(a.category_id is not None and not a.origin.label for a in new)
+        self.tally.named += sum(a.category_id is not None and not came[a.id].name for a in new)
         return step
 
     def _annotation(
@@ -217,7 +217,7 @@ class ProjectWriter:
         if category_id is not None and category_id not in there:
             # Somebody removed the class since the run began.
             category_id = None
-            new_class = "" if self._only_existing else clean_name(found.origin.label)
+            new_class = "" if self._only_existing else clean_name(found.name)
         if new_class:
             category_id = known.find(new_class)
             if category_id is None or category_id not in there:

@@ -106,7 +106,7 @@ def is_replaceable(annotation: Annotation, names: ClassNames, ask: str = "boxes"
     origin = annotation.origin
     return (
         annotation.proposed
-        and origin.source is Source.MODEL
+        and origin.source is (Source.IMPORT if ask == "masks" else Source.MODEL)
         and origin.follows is None
         and _KINDS[ask](origin)
         # Naming does not accept: another name than that it came with may be a person's.
@@ -136,6 +136,8 @@ _KINDS: Mapping[str, Callable[[Origin], bool]] = {
     "again": lambda origin: origin.resembles is not None,
     # No other part of the program proposes without a prompt.
     "instances": lambda origin: origin.prompt is None,
+    # Of a file of others: what this program made once stays, and is found again by overlap.
+    "masks": lambda origin: True,
 }
 """What tells the proposals of a kind of run from those of the others."""
 

@@ -56,8 +56,10 @@ class Names:
         """Each with its class."""
         chosen: list[tuple[Found, int | None, str]] = []
         for one in found:
-            label = clean_name(one.origin.label)
-            number = self.known.find(label) if label else self._namer.by_looks(one)
+            label = clean_name(one.name)
+            number = self.known.find(label) if label else None
+            if not label and one.given is None:
+                number = self._namer.by_looks(one)
             if label and number is None and self._only_existing:
                 self._tally.skipped[label] += 1
             else:
@@ -92,7 +94,7 @@ class Lines:
             name = self._own[number] if number is not None else new_class
             if new_class and new_class not in tally.classes:
                 tally.classes.append(new_class)
-            tally.named += number is not None and not one.origin.label
+            tally.named += number is not None and not one.name
             values.append(line_of(one, self._numbers[clean_name(name)] if name else None))
         tally.new += len(values)
         return values

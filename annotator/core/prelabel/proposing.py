@@ -65,11 +65,19 @@ class Found:
         mask: its pixels.
         origin: model, version, score, prompt, stability and label.
         looks: (d,) vector of `models.describe.BasicDescriber`; None if nobody looked.
+        given: the name of its class where that is settled, "" for none; None: the label of its
+            origin, or what its looks suggest.
     """
 
     mask: Mask
     origin: Origin
     looks: NDArray[np.float32] | None
+    given: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What it came with, "" for nothing."""
+        return self.origin.label if self.given is None else self.given
 
 
 @dataclass(frozen=True, slots=True, eq=False)

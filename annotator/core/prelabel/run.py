@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from annotator.core.errors import UserError
 from annotator.core.files import from_json, to_json
-from annotator.core.prelabel.proposing import ProposalSource
-from models.api import Segmenter
+
+if TYPE_CHECKING:
+    from annotator.core.prelabel.as_is import AnySource
+    from models.api import Segmenter
 
 
 class RefusedError(UserError):
@@ -28,14 +30,13 @@ class Run:
     settings: Mapping[str, Any]
 
     @classmethod
-    def of(cls, segmenter: Segmenter, source: ProposalSource, **others: Any) -> Run:
-        """What a model and a source (and `others`) make."""
-        spec = segmenter.spec
-        model = {
-            "model": spec.id,
-            "version": spec.version,
-            "weights": str(getattr(segmenter, "fingerprint", "")),
-        }
+    def of(cls, segmenter: Segmenter | None, source: AnySource, **others: Any) -> Run:
+        """What a model (None for masks as they are) and a source (and `others`) make."""
+        model: dict[str, str] = {}
+        if segmenter is not None:
+            spec = segmenter.spec
+            weights = str(getattr(segmenter, "fingerprint", ""))
+            model = {"model": spec.id, "version": spec.version, "weights": weights}
         # Through JSON, because it is compared with what comes from there.
         return cls(from_json(to_json({**model, **source.settings, **others})))
 

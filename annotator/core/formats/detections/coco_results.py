@@ -44,9 +44,25 @@ def read(path: Path, images: ImageNames, known: Known) -> Detections:
     Raises:
         UserError: it cannot be read or is neither.
     """
+    reading, entries, digest = opened(path, images, known)
+    for number, entry in enumerate(entries):
+        reading.take(entry, number)
+    return replace(reading.collector.done(digest), known=reading.known)
+
+
+def opened(path: Path, images: ImageNames, known: Known) -> tuple[Entries, list[Any], str]:
+    """What its numbers mean, the entries as they are, and the digest of the file; see `read`.
+
+    Raises:
+        UserError: it cannot be read, or is neither.
+    """
     data = _bytes(path)
     content = _parsed(path, data)
+    model = ""
     if isinstance(content, dict):
+        info = content.get("info")
+        named = info.get("model") if isinstance(info, dict) else None
+        model = named if isinstance(named, str) else ""
         entries = content.get("annotations")
         own = lists(content)
         known = Known(own.images or known.images, own.categories or known.categories)
@@ -55,11 +71,9 @@ def read(path: Path, images: ImageNames, known: Known) -> Detections:
         entries, sizes = content, {}
     if not isinstance(entries, list):
         raise UserError(f"“{path}” holds no list of detections.", _REMEDY)
-    reading = _Reading(Collector(images), known, sizes)
+    reading = Entries(Collector(images), known, sizes, model)
     reading.collector.labels.update(dict.fromkeys(known.categories.values()))
-    for number, entry in enumerate(entries):
-        reading.take(entry, number)
-    return replace(reading.collector.done(sha256(data).hexdigest()), known=known)
+    return reading, entries, sha256(data).hexdigest()
 
 
 def read_lists(path: Path) -> Known:
@@ -121,10 +135,20 @@ def _id(value: Mapping[str, Any], name: str) -> int | str | None:
 
 
 @dataclass(slots=True)
-class _Reading:
+class Entries:
+    """What the entries of a file mean: their image, their class, their box.
+
+    Attributes:
+        collector: gathers.
+        known: what numbers mean.
+        sizes: width and height of images by number.
+        model: who made all of them, "" if the file does not say it.
+    """
+
     collector: Collector
     known: Known
     sizes: Mapping[int | str, tuple[int, int]]
+    model: str = ""
 
     def take(self, entry: Any, number: int) -> None:
         """One detection."""
@@ -132,7 +156,7 @@ class _Reading:
         if not isinstance(entry, dict):
             self.collector.trouble(NO_BOX, where)
             return
-        key = self._key(entry, where)
+        key = self.key(entry, where)
         if key is None:
             return
         box = _box(entry.get("bbox"))
@@ -141,8 +165,8 @@ class _Reading:
         if box is None:
             self.collector.trouble(NO_BOX, where)
             return
-        label = self._label(entry)
-        self.collector.add(key, LabelledBox(box, label, _score(entry.get("score"))), where)
+        label = self.label(entry)
+        self.collector.add(key, LabelledBox(box, label, score_of(entry.get("score"))), where)
 
     def _around(self, segmentation: Any, key: str) -> Box | None:
         """The box around a mask, None if there is none or it is damaged."""
@@ -164,7 +188,8 @@ class _Reading:
         box = raster.box(mask)
         return box if box.width and box.height else None
 
-    def _key(self, entry: dict[str, Any], where: str) -> str | None:
+    def key(self, entry: dict[str, Any], where: str) -> str | None:
+        """The image that is meant, None (and a trouble) if there is no such one."""
         name, number = entry.get("file_name"), _id(entry, "image_id")
         if not isinstance(name, str) or not name:
             listed = self.known.images.get(number) if number is not None else None
@@ -179,7 +204,8 @@ class _Reading:
             self.collector.sizes[key] = self.sizes[number]
         return key
 
-    def _label(self, entry: dict[str, Any]) -> str:
+    def label(self, entry: dict[str, Any]) -> str:
+        """The name of the class, "" without one."""
         name, number = entry.get("category"), _id(entry, "category_id")
         if isinstance(name, str) and name.strip():
             return name
@@ -202,7 +228,7 @@ def _box(value: Any) -> Box | None:
     return Box(x, y, x + width, y + height) if width >= 0 and height >= 0 else None
 
 
-def _score(value: Any) -> float | None:
+def score_of(value: Any) -> float | None:
     """A number, NaN for something else: that is told; None where nothing is said."""
     if value is None:
         return None
