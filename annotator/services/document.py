@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from PySide6.QtCore import QLockFile, QObject, Signal
 
 from annotator.core.annotation import Annotation, Annotations, Category, ImageRecord, Status
+from annotator.core.class_history import ClassChange, changed_classes
 from annotator.core.errors import UserError
 from annotator.core.history import Change, difference
 from annotator.core.mask import Mask
@@ -19,10 +20,12 @@ from annotator.core.vocabulary import TEMPLATES, clean_name
 from annotator.core.vocabulary_plan import NEW, colors_after, settle
 from annotator.services import journal, operations
 from annotator.services.coco_export import CocoExporter, CocoState, Listeners
-from annotator.services.journal import DamagedJournal
+from annotator.services.history_journal import WriteJump, line_marks, origin_of
+from annotator.services.journal import DamagedJournal, Step
 from annotator.services.name_memory import NameMemory
 from annotator.services.opened_images import OpenedImage, OpenedImages
 from annotator.services.project_folder import Place
+from annotator.services.project_history import ProjectHistory
 from annotator.services.store import Courier, Reader, SaveState, Store, explain_failure
 from annotator.services.whereabouts import Whereabouts
 
@@ -107,6 +110,7 @@ class Document(QObject):
         self._coco_path = coco_path
         self._closed = False
         self._load(db)
+        self.history = ProjectHistory(self, self._next_step, self._put, self._ask_journal)
         self._unsaved = 0
         self._unsaved_exported = 0
         self._written = coco_state.generation
@@ -140,6 +144,7 @@ class Document(QObject):
             row[1]: row for row in rows
         }
         self._categories, self._removed = journal.load_categories(db)
+        self._put_classes = tuple(self._categories)
         self._usage, self._proposed_usage = journal.load_usage(db)
         self._notes = journal.load_notes(db)
         self._last_image = journal.load_counter(db, "image")
@@ -294,12 +299,18 @@ class Document(QObject):
             return 0
         self._check(annotations, change)
         self._learn_size(key, annotations)
-        self._last_step += 1
-        step = self._last_step
+        self._next_step()
+        step, parent = self._last_step, self.last_step(key)
+        part, origin = self.history.part_of(key, step)
         opened.done.append(journal.Step(step, text, False))
         opened.undone.clear()
         self._opened.hold(image, step, change)
-        self._put(operations.WriteEdit(image, step, text, change, annotations, self._noted(note)))
+        self._put(
+            operations.WriteEdit(
+                image, step, text, change, annotations, self._noted(note), parent, part,
+                origin or origin_of(change),
+            )
+        )  # fmt: skip
         self._take_change(key, opened, change, annotations)
         return step
 
@@ -309,6 +320,10 @@ class Document(QObject):
         name, value = note
         self._notes[name] = value
         return operations.WriteNote(name, operations.text_of(value))
+
+    def _next_step(self) -> int:
+        self._last_step += 1
+        return self._last_step
 
     def _check(self, annotations: Annotations, change: Change) -> None:
         if len({a.id for a in annotations}) != len(annotations):
@@ -359,6 +374,35 @@ class Document(QObject):
         """Number of the step `undo` would take back, 0 if there is none."""
         done = self._opened_image(key).done
         return done[-1].id if done else 0
+
+    def next_step(self, key: str) -> int:
+        """Number of the step `redo` would do again, 0 if there is none."""
+        undone = self._opened_image(key).undone
+        return undone[-1].id if undone else 0
+
+    def is_done(self, key: str, step: int) -> bool:
+        """Whether a step is on the way to the current state."""
+        return any(one.id == step for one in reversed(self._opened_image(key).done))
+
+    def jump(
+        self, key: str, annotations: Annotations, done: Sequence[Step], undone: Sequence[Step]
+    ) -> None:
+        """Make another state of the history the current one; nothing is lost by it.
+
+        Args:
+            key: the image.
+            annotations: that state.
+            done: the steps that lead to it, oldest first.
+            undone: the steps that can be done again from there, the next one last.
+        """
+        opened, image = self._opened_image(key), self._image_id(key)
+        change = difference(opened.annotations, annotations)
+        marks = line_marks((opened.done, opened.undone), (done, undone))
+        self._revive_categories(change)
+        self._opened.hold(image, 0)
+        self._put(WriteJump(image, change, annotations, marks))
+        opened.done, opened.undone = list(done), list(undone)
+        self._take_change(key, opened, change, annotations)
 
     def undo_text(self, key: str) -> str | None:
         """What `undo` would take back."""
@@ -554,7 +598,21 @@ class Document(QObject):
             self._removed.remove(category)
             self._categories.append(self._with_free_name(category))
         if back:
-            self._put_categories()
+            self._put_categories(is_step=False)
+
+    def restore_classes(self, change: ClassChange) -> list[str]:
+        """Change the classes as the history says, where nothing newer speaks against it.
+
+        Returns:
+            A sentence for every class that was left as it is.
+        """
+        classes, left = changed_classes(self._categories, change, self.category_users)
+        ids = {category.id for category in classes}
+        gone = [category for category in self._categories if category.id not in ids]
+        self._removed = [*(c for c in self._removed if c.id not in ids), *gone]
+        self._categories = classes
+        self._put_categories(is_step=False)
+        return left
 
     def _with_free_name(self, category: Category) -> Category:
         taken = {c.name for c in self._categories}
@@ -562,8 +620,10 @@ class Document(QObject):
             category = replace(category, name=f"{category.name} ({category.id})")
         return category
 
-    def _put_categories(self) -> None:
-        self._put(operations.WriteCategories(tuple(self._categories), tuple(self._removed)))
+    def _put_categories(self, *, is_step: bool = True) -> None:
+        before, self._put_classes = self._put_classes, tuple(self._categories)
+        steps = self.history.class_steps(before, self._put_classes) if is_step else ()
+        self._put(operations.WriteCategories(self._put_classes, tuple(self._removed), steps))
         self.categories_changed.emit()
 
     # --- Memory for names ---
@@ -701,7 +761,7 @@ class Document(QObject):
         for operation in batch:
             self._unsaved -= operation.is_work
             self._unsaved_exported -= operation.is_exported
-            if isinstance(operation, (operations.WriteEdit, operations.WriteMove)):
+            if isinstance(operation, (operations.WriteEdit, operations.WriteMove, WriteJump)):
                 self._opened.release(operation.image, operation.step)
         self._refresh_save_state()
         for operation in batch:
@@ -749,6 +809,9 @@ class Document(QObject):
 
     def _load_change(self, step: int) -> Change:
         return journal.load_change(self._reader.connection(), step)
+
+    def _ask_journal(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        return self._read(lambda: question(self._reader.connection()))
 
     def _read(self, action: Callable[[], T]) -> T:
         try:

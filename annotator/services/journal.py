@@ -11,7 +11,6 @@ import sqlite3
 import zlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +23,24 @@ from annotator.core.codec import (
 from annotator.core.errors import UserError
 from annotator.core.files import from_json, to_json
 from annotator.core.history import Change
+from annotator.services.history_journal import (
+    ABANDONED,
+    FROM_3,
+    GROUPS,
+    STEPS,
+    UNDONE,
+    Step,
+    take_over_imports,
+)
 
 APPLICATION_ID = 0x414E4E4F  # "ANNO"
-VERSION = 3
+VERSION = 4
 """2: proposals. A program of version 1 would take them for annotations, so it has to refuse.
-3: `images.reviewed` is the place of a status among `STATUSES`, and images have comments."""
+3: `images.reviewed` is the place of a status among `STATUSES`, and images have comments.
+4: steps know their line, origin and group step."""
+READABLE = (3, VERSION)
+"""Versions whose current state is read in the same way."""
 STATUSES = (Status.TODO, Status.DONE, Status.LOOK, Status.REJECTED)
-DONE, UNDONE, ABANDONED = 0, 1, 2
 
 _PROPOSED_INDEX = "CREATE INDEX annotations_proposed ON annotations(category) WHERE proposed;"
 _SCHEMA = f"""
@@ -48,10 +58,7 @@ CREATE INDEX annotations_place ON annotations(image, place);
 CREATE INDEX annotations_id ON annotations(id, category);
 CREATE INDEX annotations_category ON annotations(category);
 {_PROPOSED_INDEX}
-CREATE TABLE steps(
-  id INTEGER PRIMARY KEY, image INTEGER NOT NULL, time REAL NOT NULL, text TEXT NOT NULL,
-  change BLOB NOT NULL, state INTEGER NOT NULL);
-CREATE INDEX steps_image ON steps(image, id);
+{STEPS}{GROUPS}
 CREATE TABLE vectors(
   id INTEGER PRIMARY KEY, annotation INTEGER NOT NULL, space TEXT NOT NULL, vector BLOB NOT NULL,
   UNIQUE(annotation, space));
@@ -65,6 +72,7 @@ _UPGRADES = {
 ALTER TABLE annotations ADD COLUMN proposed INTEGER NOT NULL DEFAULT 0;
 {_PROPOSED_INDEX}""",
     2: "ALTER TABLE images ADD COLUMN comment TEXT NOT NULL DEFAULT '';",
+    3: FROM_3,
 }
 """What makes a journal of this version one of the next."""
 
@@ -73,6 +81,8 @@ TABLES = (
     "categories",
     "annotations",
     "steps",
+    "parts",
+    "class_steps",
     "vectors",
     "notes",
     "counters",
@@ -109,7 +119,7 @@ def connect_beside(path: Path) -> sqlite3.Connection:
         # Where nobody can write, SQLite cannot make the files it shares with writers: there are
         # none.
         db = sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)
-    if db.execute("PRAGMA user_version").fetchone()[0] != VERSION:
+    if db.execute("PRAGMA user_version").fetchone()[0] not in READABLE:
         db.close()
         raise UserError(
             f"“{path}” was made by another version of this program.",
@@ -165,9 +175,20 @@ def _prepare(db: sqlite3.Connection, path: Path) -> bool:
         if problem != "ok":
             raise damaged(path, problem)
     if not is_new and version < VERSION:
-        steps = "".join(_UPGRADES[number] for number in range(version, VERSION))
-        db.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version={VERSION}; COMMIT;")
+        _upgrade(db, version)
     return is_new
+
+
+def _upgrade(db: sqlite3.Connection, version: int) -> None:
+    """From an older version to this one, in one transaction."""
+    steps = "".join(_UPGRADES[number] for number in range(version, VERSION))
+    try:
+        db.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version={VERSION};")
+        take_over_imports(db)
+        db.execute("COMMIT")
+    finally:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
 
 
 def damaged(path: Path, reason: str) -> DamagedJournal:
@@ -179,15 +200,6 @@ def damaged(path: Path, reason: str) -> DamagedJournal:
 
 
 # --- Reading ---
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One entry of an image's history."""
-
-    id: int
-    text: str
-    is_undone: bool
 
 
 ImageRow = tuple[int, str, int, int, int, int, int, int, str, str]
@@ -253,7 +265,7 @@ def load_annotations(db: sqlite3.Connection, image: int) -> Annotations:
 
 
 def load_steps(db: sqlite3.Connection, image: int) -> list[Step]:
-    """The living history of one image, oldest first."""
+    """The line of the history of one image its current state is on, oldest first."""
     rows = db.execute(
         "SELECT id, text, state FROM steps WHERE image=? AND state<? ORDER BY id",
         (image, ABANDONED),

@@ -17,11 +17,15 @@ from annotator.core.annotation import Annotation, Annotations, Category, ImageRe
 from annotator.core.codec import annotation_to_json, category_to_json
 from annotator.core.files import to_json
 from annotator.core.history import Change
-from annotator.services.journal import (
+from annotator.services.history_journal import (
     ABANDONED,
     DONE,
-    STATUSES,
     UNDONE,
+    WriteClassStep,
+    WriteGroup,
+)
+from annotator.services.journal import (
+    STATUSES,
     load_counter,
     pack_change,
 )
@@ -138,6 +142,9 @@ class WriteEdit:
         change: the difference.
         state: all annotations of the image afterwards.
         note: written in the same transaction.
+        parent: the step before it on its line, 0 for none.
+        part: the group step it belongs to, 0 for none.
+        origin: "person", "model" or "import".
     """
 
     image: int
@@ -146,21 +153,25 @@ class WriteEdit:
     change: Change
     state: Annotations
     note: WriteNote | None = None
+    parent: int = 0
+    part: int = 0
+    origin: str = "person"
     time: float = field(default_factory=time.time)
     is_work: ClassVar[bool] = True
     is_exported: ClassVar[bool] = True
 
     def apply(self, db: sqlite3.Connection) -> None:
-        """Write step and state; steps that were undone can no longer be redone."""
-        _write_state(db, self.image, self.change, self.state)
+        """Write step and state; steps that were undone are on another line from now on."""
+        write_state(db, self.image, self.change, self.state)
         db.execute(
             "UPDATE steps SET state=? WHERE image=? AND state=? AND id<?",
             (ABANDONED, self.image, UNDONE, self.step),
         )
         db.execute(
-            "INSERT OR REPLACE INTO steps VALUES(?, ?, ?, ?, ?, ?)",
-            (self.step, self.image, self.time, self.text, pack_change(self.change), DONE),
-        )
+            "INSERT OR REPLACE INTO steps VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (self.step, self.image, self.time, self.text, pack_change(self.change), DONE,
+             self.parent, self.part, self.origin),
+        )  # fmt: skip
         newest = max((a.id for _, a in self.change.after), default=0)
         raise_counter(db, "annotation", newest)
         raise_counter(db, "step", self.step)
@@ -182,12 +193,13 @@ class WriteMove:
 
     def apply(self, db: sqlite3.Connection) -> None:
         """Write the state and mark the step."""
-        _write_state(db, self.image, self.change, self.state)
+        write_state(db, self.image, self.change, self.state)
         state = UNDONE if self.is_undone else DONE
         db.execute("UPDATE steps SET state=? WHERE id=?", (state, self.step))
 
 
-def _write_state(db: sqlite3.Connection, image: int, change: Change, state: Annotations) -> None:
+def write_state(db: sqlite3.Connection, image: int, change: Change, state: Annotations) -> None:
+    """Write the annotations of an image: what changed, and where everything is."""
     kept = {a.id for _, a in change.after}
     gone = [(image, a.id) for _, a in change.before if a.id not in kept]
     db.executemany("DELETE FROM annotations WHERE image=? AND id=?", gone)
@@ -230,15 +242,24 @@ ON CONFLICT(image, id) DO UPDATE SET
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WriteCategories:
-    """All categories in their order, and the removed ones (kept for the history)."""
+    """All categories in their order, and the removed ones (kept for the history).
+
+    Attributes:
+        categories: the classes.
+        removed: classes there were.
+        steps: the step this is, and its group; written in the same transaction.
+    """
 
     categories: Sequence[Category]
     removed: Sequence[Category]
+    steps: Sequence[WriteGroup | WriteClassStep] = ()
     is_work: ClassVar[bool] = True
     is_exported: ClassVar[bool] = True
 
     def apply(self, db: sqlite3.Connection) -> None:
         """Replace the table."""
+        for step in self.steps:
+            step.apply(db)
         db.execute("DELETE FROM categories")
         both = ((self.categories, 0), (self.removed, 1))
         db.executemany(

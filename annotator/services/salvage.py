@@ -14,6 +14,7 @@ from annotator.core.codec import annotation_from_json, category_from_json
 from annotator.core.errors import UserError
 from annotator.core.files import from_json
 from annotator.services import journal, operations
+from annotator.services.history_journal import unpack_class_change
 
 if TYPE_CHECKING:
     from annotator.core.formats.coco.dataset import Dataset
@@ -131,6 +132,8 @@ def _is_sound(table: str, row: dict[str, Any]) -> bool:
             category_from_json(from_json(row["value"]))
         elif table == "steps":
             journal.unpack_change(row["change"])
+        elif table == "class_steps":
+            unpack_class_change(row["change"])
         elif table == "images":
             from_json(row["extra"])
         elif table in ("notes", "header"):
@@ -165,7 +168,9 @@ def _repair(db: sqlite3.Connection, coco: Dataset | None) -> None:
         change = journal.unpack_change(packed)
         newest = max([newest, *(a.id for _, a in (*change.before, *change.after))])
     operations.raise_counter(db, "annotation", newest)
-    for name, table in (("image", "images"), ("category", "categories"), ("step", "steps")):
+    numbered = (("image", "images"), ("category", "categories"), ("step", "steps"),
+                ("step", "parts"), ("step", "class_steps"))  # fmt: skip
+    for name, table in numbered:
         highest = db.execute(f"SELECT max(id) FROM {table}").fetchone()[0] or 0
         operations.raise_counter(db, name, highest)
     from annotator.core.formats.coco.dataset import UNNAMED_ID
