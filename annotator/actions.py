@@ -47,8 +47,8 @@ def _file() -> Iterable[Command]:
         hint="Folders opened before",
     )  # fmt: skip
     yield Command(
-        "file.import_coco", "Import COCO…", ("Ctrl+I",), "import", "File", True, "project",
-        hint="Add the objects of a COCO file to this project",
+        "file.import_coco", "Import…", ("Ctrl+I",), "import", "File", True, "project",
+        hint="Add objects that other tools or files have; what would happen is shown first",
     )  # fmt: skip
     yield Command(
         "file.export", "Export…", ("Ctrl+Shift+X",), "export", "File", True, "project",

@@ -209,13 +209,13 @@ class MainWindow(QMainWindow):
         self.addToolBar(Qt.ToolBarArea.TopToolBarArea, bar)
 
     def _make_handlers(self) -> dict[str, Callable[[], object]]:
-        from annotator.ui import export_dialog, mask_commands, proposal_commands
+        from annotator.ui import export_dialog, import_dialog, mask_commands, proposal_commands
 
         workspace, canvas = self.workspace, self.canvas
         handlers: dict[str, Callable[[], object]] = {
             "file.open_folder": self.choose_folder,
             "file.open_recent": partial(self._open_palette, "recent"),
-            "file.import_coco": self._choose_coco,
+            "file.import_coco": lambda: import_dialog.open_import(workspace, self),
             "file.export": lambda: export_dialog.open_export(workspace, self),
             "file.save": self._save,
             "file.show_coco": self._show_coco,
@@ -401,7 +401,11 @@ class MainWindow(QMainWindow):
     def open_path(self, path: Path, project_dir: Path | None = None) -> None:
         """Open a folder or an image, or say why not."""
         from annotator.services.document import DamagedJournal
+        from annotator.ui import import_dialog
 
+        if import_dialog.takes(path) and self.workspace.document is not None:
+            import_dialog.open_import(self.workspace, self, path)
+            return
         try:
             self.workspace.open_path(path, project_dir)
         except DamagedJournal as error:
@@ -449,11 +453,6 @@ class MainWindow(QMainWindow):
         from annotator.samples import sample_folder
 
         self.open_path(sample_folder())
-
-    def _choose_coco(self) -> None:
-        name, _ = QFileDialog.getOpenFileName(self, "Import COCO", "", "COCO (*.json)")
-        if name:
-            self.workspace.import_coco(Path(name))
 
     def _save(self) -> None:
         if self.workspace.document is not None:

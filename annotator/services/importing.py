@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,6 +63,7 @@ class Import:
         name: of the file, for the undo menu.
         counts: how often what happened, or would.
         images: images with objects so far.
+        fresh_images: those of them that the project does not have.
         classes: objects by class of the file.
     """
 
@@ -72,7 +73,9 @@ class Import:
     name: str
     counts: Counter[str] = field(default_factory=Counter)
     images: int = 0
+    fresh_images: int = 0
     classes: Counter[str] = field(default_factory=Counter)
+    _ids: dict[int, int] = field(default_factory=dict)
 
     @property
     def changed(self) -> int:
@@ -82,23 +85,24 @@ class Import:
         replacing = [text for (_, choice), text in OUTCOMES.items() if choice == "replace"]
         return sum(self.counts[text] for text in (NEW, *replacing))
 
-    def plan(self) -> Iterator[str]:
+    def plan(self) -> Generator[str, None, None]:
         """Find out what would happen, image by image, without changing anything; yields keys."""
         names = self.content.names()
         known = {category.name: category.id for category in self.document.categories()}
         # Classes that are not there yet cannot be on any object: any number that is free will do.
         free = max(known.values(), default=0) + 1
-        ids = {
-            number: known.get(self.rules.class_name(name), free + place) if number else None
-            for place, (number, name) in enumerate(names.items())
-        }
+        ids: dict[int | None, int | None] = {}
+        for place, (number, name) in enumerate(names.items()):
+            new = self.rules.class_name(name) if number is not None else ""
+            ids[number] = known.get(new, free + place) if new else None
+        self.classes.clear()
         for image, coming in self._coming(ids):
             for number in image.used():
                 self.classes[names[number]] += 1
             self._merge(image, coming, lambda: 0)
             yield image.record.key
 
-    def apply(self) -> Iterator[str]:
+    def apply(self) -> Generator[str, None, None]:
         """Do it, a step for each image, all remembered as one import; yields keys.
 
         Where it is stopped, what was done so far is one import too.
@@ -128,7 +132,8 @@ class Import:
         self, ids: dict[int | None, int | None]
     ) -> Iterator[tuple[LabelledImage, list[Annotation]]]:
         self.counts.clear()
-        self.images = 0
+        self._ids.clear()
+        self.images = self.fresh_images = 0
         for image in self.content.images():
             if self.rules.only_existing and image.file is None:
                 if len(image.annotations):
@@ -143,12 +148,23 @@ class Import:
 
         key = image.record.key
         there = self.document.has_image(key)
+        self.fresh_images += bool(coming) and not there
         record = self.document.record(key) if there else image.record
         present = self.document.annotations(key) if there else ()
         size = (record.width, record.height)
-        after, counts = merged(present, coming, self.rules, new_id, size)
+        after, counts = merged(present, coming, self.rules, new_id, size, self._ids)
         self.counts.update(counts)
-        return after
+        old = set(map(id, present))
+        return tuple(a if id(a) in old else self._linked(a) for a in after)
+
+    def _linked(self, annotation: Annotation) -> Annotation:
+        """The object with ids of the project where it names others of the file."""
+        origin = annotation.origin
+        if origin.follows is None and origin.resembles is None:
+            return annotation
+        # Nothing has the id 0.
+        follows, resembles = (self._ids.get(n or 0) for n in (origin.follows, origin.resembles))
+        return replace(annotation, origin=replace(origin, follows=follows, resembles=resembles))
 
     def _make_room(self, image: LabelledImage) -> None:
         record = image.record
@@ -192,6 +208,17 @@ def undo_import(document: Document) -> tuple[int, list[str]]:
     Returns:
         Images that are as before, and the keys of those that were changed since: they stay.
     """
+    work = taking_back(document)
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            result: tuple[int, list[str]] = end.value
+            return result
+
+
+def taking_back(document: Document) -> Generator[str, None, tuple[int, list[str]]]:
+    """`undo_import` in steps of an image each; yields keys."""
     past = document.note(NOTE)
     if not isinstance(past, list) or not past:
         return 0, []
@@ -202,6 +229,7 @@ def undo_import(document: Document) -> tuple[int, list[str]]:
             done += 1
         else:
             changed.append(key)
+        yield key
     known = {category.id for category in document.categories()}
     for number in entry.get("classes", ()):
         if number in known and not document.category_users(number):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, QUrl, Slot
 from PySide6.QtGui import QDesktopServices
@@ -27,6 +27,7 @@ from PySide6.QtWidgets import (
 from annotator.core.errors import UserError
 from annotator.core.files import free_name
 from annotator.services.export_run import ExportRun
+from annotator.ui.fields import choices, label_for, named
 from annotator.ui.labels import soft_label
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from annotator.services.document import Document
     from annotator.services.workspace import Workspace
 
-W = TypeVar("W", bound=QWidget)
 
 IMAGES = (
     ("leave", "Leave where they are"),
@@ -87,28 +87,28 @@ class ExportDialog(QDialog):
         self._explain()
 
     def _make_fields(self) -> None:
-        self.format = _named(QComboBox(self), "Format")
+        self.format = named(QComboBox(self), "Format")
         for spec in self._specs.values():
             self.format.addItem(spec.title, spec.id)
         self.format.setMaxVisibleItems(24)
         self.about = soft_label("", self)
         self.about.setMinimumHeight(2 * self.fontMetrics().lineSpacing())
         self.about.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self.images = _combo(IMAGES, "Image files", self)
-        self.scope = _combo(SCOPES, "Which images", self)
+        self.images = choices(IMAGES, "Image files", self)
+        self.scope = choices(SCOPES, "Which images", self)
         self.upright = QCheckBox("Corrected copies of images that EXIF turns", self)
         self.upright.setToolTip("Readers that ignore EXIF see them turned. Originals stay.")
         self.split = QCheckBox("Divide", self)
-        self.ratios = _named(QLineEdit("80/10/10", self), "Ratios")
+        self.ratios = named(QLineEdit("80/10/10", self), "Ratios")
         self.ratios.setToolTip("Training, validation and test, in any unit")
-        self.seed = _named(QSpinBox(self), "Seed")
+        self.seed = named(QSpinBox(self), "Seed")
         self.seed.setMaximum(999_999)
         self.seed.setPrefix("seed ")
         self.seed.setToolTip("Another number gives another division")
-        self.group = _combo(GROUPS, "Groups", self)
+        self.group = choices(GROUPS, "Groups", self)
         self.stratify = QCheckBox("Every class in the same ratio", self)
         self.stratify.setChecked(True)
-        self.place = _named(QLineEdit(self), "Folder of the export")
+        self.place = named(QLineEdit(self), "Folder of the export")
         self.browse = QPushButton("Choose…", self)
         self.progress = QProgressBar(self)
         self.progress.hide()
@@ -127,13 +127,13 @@ class ExportDialog(QDialog):
         parts = QHBoxLayout()
         for widget in (self.split, self.ratios, self.seed):
             parts.addWidget(widget)
-        form.addRow(_label("&Train/val/test:", self.split), parts)
+        form.addRow(label_for("&Train/val/test:", self.split), parts)
         form.addRow("", self.group)
         form.addRow("", self.stratify)
         place = QHBoxLayout()
         place.addWidget(self.place, 1)
         place.addWidget(self.browse)
-        form.addRow(_label("Fol&der:", self.place), place)
+        form.addRow(label_for("Fol&der:", self.place), place)
         self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel, self)
         self.start = self.buttons.addButton("Export", QDialogButtonBox.ButtonRole.AcceptRole)
         self.start.setDefault(True)
@@ -288,21 +288,3 @@ class ExportDialog(QDialog):
         self.start.setEnabled(not busy)
         if busy:
             self.report.hide()
-
-
-def _label(text: str, buddy: QWidget) -> QLabel:
-    label = QLabel(text)
-    label.setBuddy(buddy)
-    return label
-
-
-def _named(widget: W, name: str) -> W:
-    widget.setAccessibleName(name)
-    return widget
-
-
-def _combo(entries: tuple[tuple[str, str], ...], name: str, parent: QWidget) -> QComboBox:
-    combo = _named(QComboBox(parent), name)
-    for value, text in entries:
-        combo.addItem(text, value)
-    return combo

@@ -57,6 +57,7 @@ def merged(
     rules: MergeRules,
     new_id: Callable[[], int],
     size: tuple[int, int] = (0, 0),
+    ids: dict[int, int] | None = None,
 ) -> tuple[Annotations, Counter[str]]:
     """The objects of one image after an import.
 
@@ -66,13 +67,15 @@ def merged(
         rules: see `MergeRules`.
         new_id: gives ids of the project.
         size: width and height of the image, (0, 0) where nobody knows.
+        ids: is told which object of the project each one of the file has become.
 
     Returns:
         All objects, and how often what happened.
     """
     result, counts = list(present), Counter[str]()
+    ids = {} if ids is None else ids
     old = [a for a in present if not a.proposed]
-    exact = {(a.shape, a.category_id) for a in old}
+    exact = {(a.shape, a.category_id): a.id for a in old}
     by_id = {a.id: a for a in old}
     overlaps = _overlaps(old, coming)
     replaced: set[int] = set()
@@ -83,6 +86,7 @@ def merged(
             continue
         if (shape, annotation.category_id) in exact:
             counts[THERE] += 1
+            ids[annotation.id] = exact[shape, annotation.category_id]
             continue
         choice, other = "add", by_id.get(annotation.id)
         reason = "id" if other is not None else ""
@@ -94,7 +98,9 @@ def merged(
         if other is None or choice == "add" or (choice == "replace" and other.id in replaced):
             counts[NEW] += 1
             result.append(replace(annotation, id=new_id()))
+            ids[annotation.id] = result[-1].id
             continue
+        ids[annotation.id] = other.id
         counts[OUTCOMES[reason, choice]] += 1
         if choice == "replace":
             replaced.add(other.id)
