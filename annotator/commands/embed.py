@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from annotator.commands.images import image_keys
 from annotator.commands.progress import progress, say
 from annotator.core.errors import UserError
+from annotator.core.memory import keep_freed_memory
 from models.api import ModelError, Segmenter, SegmenterSpec
 from models.registry import DEFAULT_SEGMENTER, segmenter_spec, segmenters
 
@@ -144,6 +145,7 @@ def _embed(folder: Path, spec: SegmenterSpec, result: Result) -> None:
     if missing is not None:
         raise ModelError(missing)
     begin = time.monotonic()
+    keep_freed_memory()
     disk = DiskCache()
     result.cache = str(disk.folder)
     keys = image_keys(folder)

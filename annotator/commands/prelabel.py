@@ -18,6 +18,7 @@ from annotator.commands.prelabel_parts import detections_of, source_of, target_o
 from annotator.commands.prelabel_report import Result, finish
 from annotator.commands.progress import progress, say
 from annotator.core.errors import UserError
+from annotator.core.memory import keep_freed_memory
 from annotator.core.prelabel.joining import in_scope
 from models.api import ModelError, Segmenter, SegmenterSpec
 
@@ -78,6 +79,7 @@ def _prelabel(given: argparse.Namespace, spec: SegmenterSpec | None, result: Res
     if spec is not None and (missing := spec.available()) is not None:
         raise ModelError(missing)
     began = time.monotonic()
+    keep_freed_memory()
     keys = image_keys(given.folder)
     with ExitStack() as at_end, stoppable(_tell_stopping) as asked:
         target = target_of(given, keys)
