@@ -3,11 +3,14 @@
 The workers are real, Ray is left out: see `test_prelabel_ray.py`.
 """
 
+# ruff: noqa: F811
+
 from __future__ import annotations
 
 import json
 import pickle
 import random
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -23,10 +26,18 @@ from PySide6.QtWidgets import QApplication
 
 from annotator.app import main
 from annotator.commands import prelabel_ray
+from annotator.core.prelabel.open_names import OpenNames
 from annotator.core.prelabel.storage import Storage
 from annotator.core.prelabel.worker import Job, Order, Report, Worker
+from annotator.core.proposals import accepted
+from annotator.services.document import Document
+from models.api import ModelError
+from models.labelling import LabellerSpec
+from models.naming.sight import LazySight
 from tests.models.toy_segmenter import ToyModel, register
-from tests.test_prelabel_command import FAST, KEYS, detection, detections, draw, square
+from tests.test_prelabel_command import FAST, KEYS, detection, detections, draw, square, state
+from tests.test_prelabel_kinds import bright  # noqa: F401
+from tests.test_prelabel_names import clip, words  # noqa: F401
 
 Orders = Sequence[Order]
 
@@ -138,6 +149,96 @@ def test_boxes_names_scope_and_limit_are_those_of_one_machine(
     assert (one, many) == (0, 0)
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
     assert len(json.loads((tmp_path / "b.json").read_bytes())) == 3
+
+
+def both_ways(folder: Path, tmp_path: Path, *asked: str) -> list[dict[str, Any]]:
+    """What one machine and workers propose; the same."""
+    one, many = tmp_path / "a.json", tmp_path / "b.json"
+    assert main(["prelabel", str(folder), *asked, "--out", str(one)]) == 0
+    ray = ("--engine", "ray", "--shard-size", "2")
+    assert main(["prelabel", str(folder), *asked, *ray, "--out", str(many)]) == 0
+    assert many.read_bytes() == one.read_bytes()
+    found = json.loads(many.read_bytes())
+    assert isinstance(found, list)
+    return found
+
+
+@pytest.mark.parametrize("boxes", [False, True])
+def test_names_from_a_vocabulary_are_those_of_one_machine(
+    boxes: bool,
+    folder: Path,
+    tmp_path: Path,
+    cluster: Any,
+    clip: None,
+    words: str,
+) -> None:
+    cluster(shuffled)
+    asked = [*FAST, "--vocabulary", words, "--min-name-score", "0"]
+    if boxes:
+        entries = [detection(key, square(0, n), "") for n, key in enumerate(KEYS)]
+        asked = [
+            "--model",
+            "toy",
+            *asked[-4:],
+            "--boxes",
+            detections(tmp_path / "x.json", *entries),
+        ]
+    found = both_ways(folder, tmp_path, *asked)
+    assert {one["category"] for one in found} <= {"cat", "dog", "apple"}
+    assert len(found) == 5 if boxes else 20
+
+
+def test_a_model_for_names_that_a_worker_misses_stops_the_run(
+    folder: Path, tmp_path: Path, cluster: Any, clip: None, words: str,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def missing(self: LazySight, *_: Any) -> None:
+        raise ModelError("Its file is not here.")
+
+    monkeypatch.setattr(OpenNames, "prepare", missing)
+    assert on_ray(folder, "--vocabulary", words, "--out", str(tmp_path / "o.json")) == 1
+    assert "Its file is not here." in capsys.readouterr().err
+
+
+def test_a_labeller_answers_as_on_one_machine(
+    folder: Path, tmp_path: Path, cluster: Any, bright: LabellerSpec
+) -> None:
+    document = Document.open(folder)
+    document.add_category("coin")
+    document.close()
+    cluster(shuffled)
+    found = both_ways(folder, tmp_path, "--labeller", "bright")
+    assert {one["category"] for one in found} == {"coin"}
+    assert len(found) == 5
+
+
+def test_known_objects_are_found_again_as_on_one_machine(
+    folder: Path, tmp_path: Path, cluster: Any, toy: ToyModel
+) -> None:
+    assert main(["prelabel", str(folder), *FAST, "--limit", "1"]) == 0
+    document = Document.open(folder)
+    tile = document.add_category("tile").id
+    mine = tuple(accepted(one, tile) for one in document.annotations(KEYS[0]))
+    document.edit(KEYS[0], mine, "Accept")
+    document.close()
+    cluster(shuffled)
+    found = both_ways(folder, tmp_path, "--model", "toy", "--again")
+    assert {one["category"] for one in found} == {"tile"}
+    assert {one["file_name"] for one in found} == set(KEYS[1:])
+
+
+def test_merged_results_are_the_same_proposals_in_a_project(
+    folder: Path, tmp_path: Path, cluster: Any, toy: ToyModel
+) -> None:
+    cluster(shuffled)
+    assert on_ray(folder, "--out", str(tmp_path / "out.json")) == 0
+    direct = tmp_path / "direct"
+    shutil.copytree(folder, direct)
+    assert call(direct) == 0
+    toy.calls.clear()
+    assert main(["prelabel", str(folder), "--boxes", str(tmp_path / "out.json"), "--as-is"]) == 0
+    assert not toy.calls
+    assert state(folder) == state(direct)
 
 
 def test_images_and_shards_on_other_storage(folder: Path, tmp_path: Path, cluster: Any) -> None:
@@ -300,7 +401,6 @@ class _Frozen:
         (["{0}", "--workers", "2", "--out", "o.json"], "--workers is for --engine ray"),
         (["s3://bucket/images", "--out", "o.json"], "say --engine ray"),
         (["{0}", "--engine", "ray"], "needs --out FILE, --shards PLACE"),
-        (["{0}", "--engine", "ray", "--out", "o.json", "--vocabulary", "coco"], "one machine"),
         (["{0}", "--engine", "ray", "--shards", "s", "--compare"], "one machine"),
     ],
 )

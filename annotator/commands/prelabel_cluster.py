@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 from pathlib import Path
 
 from annotator.core.prelabel.storage import Storage, is_address
@@ -74,11 +75,17 @@ def check(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
         parser.error(MISSING)
     if given.out is None and given.shards is None:
         parser.error("--engine ray needs --out FILE, --shards PLACE or both")
-    for name in ("vocabulary", "labeller", "compare"):
-        if getattr(given, name, None):
-            parser.error(f"--{name} is for one machine: it does not go with --engine ray")
+    if given.compare:
+        parser.error("--compare is for one machine: it does not go with --engine ray")
     if isinstance(given.folder, str) and getattr(given, "again", False):
         parser.error("--again looks at accepted objects, so its folder is one of this machine")
+
+
+def project_place(given: argparse.Namespace) -> Path:
+    """Where a project may be: beside images on object storage there is none, one can be named."""
+    if isinstance(given.folder, Path):
+        return given.folder
+    return given.project or Path(os.devnull)
 
 
 def shards_of(given: argparse.Namespace) -> Storage:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from annotator.commands.prelabel_cluster import project_place
 from annotator.commands.progress import say
 from models.api import ModelError, Segmenter, SegmenterSpec
 
 if TYPE_CHECKING:
     from annotator.core.prelabel.proposing import ProposalSource
+    from models.labelling import Name
 
 
 def add_options(made: argparse.ArgumentParser) -> None:
@@ -79,13 +81,38 @@ def source_of(given: argparse.Namespace) -> ProposalSource | None:
         return Again(examples, AgainOptions(**changed))
     if given.labeller is None:
         return None
-    from annotator.core.prelabel.instances import InstanceOptions, Instances, vocabulary
-    from annotator.services.glance import classes_of
+    from annotator.core.prelabel.instances import InstanceOptions, Instances
     from models.labelling import labeller_spec
 
     spec = labeller_spec(given.labeller)
-    own = vocabulary(classes_of(given.folder, given.project))
-    return Instances(own if spec.takes_names else spec.names, InstanceOptions(**changed))
+    own = labeller_names(given) if spec.takes_names else spec.names
+    return Instances(own or (), InstanceOptions(**changed))
+
+
+def labeller_names(given: argparse.Namespace) -> tuple[Name, ...] | None:
+    """The vocabulary of the labeller that is meant, () for one with its own; None without one.
+
+    Raises:
+        RefusedError: it needs classes, and the project has none.
+        UserError: the project cannot be read.
+    """
+    if given.labeller is None:
+        return None
+    from annotator.core.prelabel.instances import vocabulary
+    from annotator.core.prelabel.run import RefusedError
+    from annotator.services.glance import classes_of
+    from models.labelling import labeller_spec
+
+    labeller = labeller_spec(given.labeller)
+    if not labeller.takes_names:
+        return ()
+    names = vocabulary(classes_of(project_place(given), given.project))
+    if not names:
+        raise RefusedError(
+            f"{labeller.title} looks for the classes of the project, and there are none.",
+            "Add them in the window (Ctrl+Shift+L), and try again.",
+        )
+    return names
 
 
 def segmenter_of(given: argparse.Namespace, spec: SegmenterSpec) -> Segmenter:
@@ -95,18 +122,9 @@ def segmenter_of(given: argparse.Namespace, spec: SegmenterSpec) -> Segmenter:
         RefusedError: it needs classes, and the project has none.
         ModelError: it cannot be loaded.
     """
-    if given.labeller is None:
+    names = labeller_names(given)
+    if names is None:
         return spec.load()
-    from annotator.core.prelabel.instances import vocabulary
-    from annotator.core.prelabel.run import RefusedError
-    from annotator.services.glance import classes_of
     from models.labelling import labeller_spec, unasked
 
-    labeller = labeller_spec(given.labeller)
-    names = vocabulary(classes_of(given.folder, given.project)) if labeller.takes_names else ()
-    if labeller.takes_names and not names:
-        raise RefusedError(
-            f"{labeller.title} looks for the classes of the project, and there are none.",
-            "Add them in the window (Ctrl+Shift+L), and try again.",
-        )
-    return unasked(labeller, names).load()
+    return unasked(labeller_spec(given.labeller), names).load()

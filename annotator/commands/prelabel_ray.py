@@ -13,13 +13,15 @@ import warnings
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from annotator.commands import prelabel_options as options
 from annotator.commands.images import image_keys
-from annotator.commands.prelabel_cluster import shards_of
+from annotator.commands.prelabel_cluster import project_place, shards_of
+from annotator.commands.prelabel_kinds import labeller_names, segmenter_of
 from annotator.commands.prelabel_parts import detections_of, source_of
 from annotator.commands.prelabel_report import Result
 from annotator.commands.progress import progress, say
@@ -27,9 +29,13 @@ from annotator.core.errors import UserError
 from annotator.core.formats.detections.values import Known
 from annotator.core.prelabel.joining import in_scope
 from annotator.core.prelabel.storage import Storage
-from models.api import ModelError, SegmenterSpec
+from annotator.core.vocabulary import TEMPLATES
+from models.api import ModelError, Segmenter, SegmenterSpec
 
 if TYPE_CHECKING:
+    from annotator.core.formats.detections.masks import ReadyMasks
+    from annotator.core.formats.detections.values import Detections
+    from annotator.core.prelabel.joining import Namer
     from annotator.core.prelabel.proposing import ProposalSource
     from annotator.core.prelabel.shards import Plan
     from annotator.core.prelabel.worker import Job, Order, Report
@@ -92,6 +98,17 @@ class _Project:
             categories = {int(number): name for number, name in self.plan.known.items()}
         return Known({one.id: one.key for one in self.glance.records.values()}, categories)
 
+    def namer(self, *, resume: bool) -> Namer:
+        """See `annotator.services.prelabelling.Target`."""
+        from annotator.core.prelabel.joining import Namer
+
+        return Namer(self.glance.categories, *self.glance.memory)
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """See `annotator.services.prelabelling.Target`."""
+        return TEMPLATES
+
 
 def _planned(
     given: argparse.Namespace, spec: SegmenterSpec, shards: Storage, result: Result
@@ -99,7 +116,7 @@ def _planned(
     """What workers do, and the shards that are left."""
     from annotator.core.prelabel.run import RefusedError, Run
     from annotator.core.prelabel.shards import read_plan
-    from annotator.core.prelabel.worker import Job
+    from annotator.core.prelabel.worker import Job, without_parts
     from models.runtimes import using
 
     plan = read_plan(shards)
@@ -116,10 +133,11 @@ def _planned(
     if given.boxes is not None:
         keys = list(keys)
     detections = detections_of(given, keys if isinstance(keys, list) else (), project, result)
-    source = source_of(given, detections)
     device = options.settings().device
     with using(device):
-        run = Run.of(spec.load(), source, classes=given.classes)
+        segmenter = segmenter_of(given, spec)
+        source = _source(given, detections, project, segmenter)
+        run = Run.of(segmenter, source, classes=given.classes)
     known = detections.known if detections is not None else Known()
     if plan is None:
         plan = _new_plan(given, shards, keys, run, source, known, project.glance)
@@ -127,11 +145,25 @@ def _planned(
         run.check(plan.settings)
     result.images = plan.images
     job = Job(
-        folder, shards, plan, spec.id, device, _narrowed(source, ()),
+        folder, shards, plan, spec.id, labeller_names(given), device, without_parts(source),
         project.glance.categories, project.glance.memory, given.classes == "existing",
         max(1, int(_or(given.cpus_per_worker, CPUS))),
     )  # fmt: skip
     return job, list(_orders(shards, plan, source, result))
+
+
+def _source(
+    given: argparse.Namespace,
+    detections: Detections | ReadyMasks | None,
+    project: _Project,
+    segmenter: Segmenter,
+) -> ProposalSource:
+    from annotator.commands.prelabel_names import named
+    from annotator.core.prelabel.as_is import AsIs
+
+    source = source_of(given, detections)
+    assert not isinstance(source, AsIs), "refused with the options"
+    return source if given.vocabulary is None else named(given, source, project, segmenter)
 
 
 def _or(value: float | None, default: float) -> float:
@@ -143,11 +175,7 @@ def _glance(given: argparse.Namespace) -> Glance:
     from models.describe import BasicDescriber
 
     space = BasicDescriber().id
-    folder = given.folder
-    if not isinstance(folder, Path):
-        # Beside images on object storage there is no project; one elsewhere can be named.
-        folder = given.project or Path(os.devnull)
-    return glance(folder, given.project, space)
+    return glance(project_place(given), given.project, space)
 
 
 def _keys(
@@ -193,18 +221,10 @@ def _new_plan(
     return plan
 
 
-def _narrowed(source: ProposalSource, keys: Sequence[str]) -> ProposalSource:
-    """What a source knows about some images."""
-    from annotator.core.prelabel.boxes import Boxes
-
-    return source.only(keys) if isinstance(source, Boxes) else source
-
-
 def _orders(shards: Storage, plan: Plan, source: ProposalSource, result: Result) -> Iterator[Order]:
     """The shards that are not done, and those in which images failed."""
-    from annotator.core.prelabel.boxes import Boxes
     from annotator.core.prelabel.shards import read_shards, shards_in
-    from annotator.core.prelabel.worker import Order
+    from annotator.core.prelabel.worker import Order, part_of
 
     done, again = set(), set()
     for shard in read_shards(shards, shards_in(shards), plan):
@@ -216,11 +236,12 @@ def _orders(shards: Storage, plan: Plan, source: ProposalSource, result: Result)
     for number in range(len(plan)):
         if number in done and number not in again:
             continue
-        needed = b""
-        if isinstance(source, Boxes):
-            keys = [key for _, key in plan.listing(shards, number)]
-            needed = pickle.dumps(_narrowed(source, keys))
-        yield Order(number, needed, number in again)
+        part = part_of(source, partial(_keys_in, plan, shards, number))
+        yield Order(number, part, number in again)
+
+
+def _keys_in(plan: Plan, shards: Storage, number: int) -> list[str]:
+    return [key for _, key in plan.listing(shards, number)]
 
 
 # --- The work ---

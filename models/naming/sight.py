@@ -80,6 +80,56 @@ def open_sight(
     return _Crops(_tower(model_id), open_clip(model_id))
 
 
+def opened_clip() -> Callable[[str], Clip]:
+    """Opens the network of a tower, each once."""
+    known: dict[str, Clip] = {}
+
+    def clip(tower: str) -> Clip:
+        if tower not in known:
+            from models.naming.clip import Clip
+
+            known[tower] = Clip.open(find_tower(tower))
+        return known[tower]
+
+    return clip
+
+
+class LazySight:
+    """A `Sight` that is loaded when it is first needed, and travels to other processes as its id.
+
+    Args:
+        model_id: what the settings call it.
+    """
+
+    def __init__(self, model_id: str) -> None:
+        self.id = model_id
+        self._sight: Sight | None = None
+
+    def __reduce__(self) -> tuple[type[LazySight], tuple[str]]:
+        return LazySight, (self.id,)
+
+    def open(
+        self, loaded: Segmenter | None = None, open_clip: Callable[[str], Clip] | None = None
+    ) -> Sight:
+        """The model itself; see `open_sight`.
+
+        Raises:
+            ModelError: its files are missing or damaged.
+        """
+        if self._sight is None:
+            self._sight = open_sight(self.id, open_clip or opened_clip(), loaded)
+        return self._sight
+
+    @property
+    def frame(self) -> CropFrame:
+        """See `Sight`."""
+        return self.open().frame
+
+    def vector(self, view: View, embed: Embed) -> NDArray[np.float32]:
+        """See `Sight`."""
+        return self.open().vector(view, embed)
+
+
 def _tower(model_id: str) -> Tower:
     try:
         return find_tower(model_id)

@@ -20,6 +20,7 @@ from annotator.core.troubles import Trouble
 from models.api import Embedding, Segmenter
 from models.describe import BasicDescriber
 from models.naming import classifier
+from models.naming.sight import LazySight
 
 if TYPE_CHECKING:
     from annotator.core.prelabel.joining import Namer
@@ -71,6 +72,24 @@ class OpenNames:
         self._words = words
         self._namer = namer
         self._min_score = min_score
+
+    @property
+    def inner(self) -> ProposalSource:
+        """What finds the objects."""
+        return self._source
+
+    def around(self, source: ProposalSource) -> OpenNames:
+        """The same names for what another source finds; the model is shared."""
+        return OpenNames(source, self._sight, self._words, self._namer, self._min_score)
+
+    def prepare(self, segmenter: Segmenter) -> None:
+        """Load the model where it travelled as its id, so that what is missing is said at once.
+
+        Raises:
+            ModelError: its files are missing or damaged.
+        """
+        if isinstance(self._sight, LazySight):
+            self._sight.open(segmenter)
 
     @property
     def settings(self) -> Mapping[str, Any]:

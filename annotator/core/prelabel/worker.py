@@ -10,7 +10,7 @@ import os
 import pickle
 import platform
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,9 +19,11 @@ from annotator.core.annotation import Category
 from annotator.core.cv import cv2
 from annotator.core.errors import UserError
 from annotator.core.image_header import file_error
+from annotator.core.prelabel.boxes import Boxes
 from annotator.core.prelabel.joining import Namer
 from annotator.core.prelabel.naming import Lines, Tally
 from annotator.core.prelabel.numbering import class_names
+from annotator.core.prelabel.open_names import OpenNames
 from annotator.core.prelabel.pipeline import Failed, Read, outcomes
 from annotator.core.prelabel.reading import reader
 from annotator.core.prelabel.results_file import entries
@@ -37,7 +39,8 @@ from annotator.core.prelabel.shards import (
 )
 from annotator.core.prelabel.storage import Storage
 from annotator.core.troubles import Trouble
-from models.api import ModelError, Segmenter
+from models.api import ModelError, Segmenter, SegmenterSpec
+from models.labelling import Name, labeller_spec, unasked
 from models.registry import segmenter_spec
 from models.runtimes import Device, using
 
@@ -57,7 +60,8 @@ class Job:
         folder: the images.
         shards: where they and the plan are.
         plan: of the run.
-        model: `SegmenterSpec.id`.
+        model: `SegmenterSpec.id`, or `LabellerSpec.id`.
+        names: the vocabulary of a labeller; None: the model is a segmenter.
         device: see `models.runtimes.using`.
         source: what is asked.
         categories: of the project.
@@ -70,6 +74,7 @@ class Job:
     shards: Storage
     plan: Plan
     model: str
+    names: tuple[Name, ...] | None
     device: Device
     source: ProposalSource
     categories: tuple[Category, ...]
@@ -84,12 +89,13 @@ class Order:
 
     Attributes:
         number: of the shard.
-        source: pickled; what is asked about its images, if that is more than `Job.source` knows.
+        part: from `part_of`; what is asked about its images, if that is more than `Job.source`
+            knows.
         again: try the images again that failed when it was done before.
     """
 
     number: int
-    source: bytes = b""
+    part: bytes = b""
     again: bool = False
 
 
@@ -134,11 +140,13 @@ class Worker:
         self.name = f"{platform.node()}:{os.getpid()}"
         cv2.setNumThreads(job.cpus)
         try:
-            spec = segmenter_spec(job.model)
+            spec = _spec(job)
             if (missing := spec.available()) is not None:
                 raise ModelError(missing)
             with using(job.device):
                 self._segmenter = spec.load()
+                if isinstance(job.source, OpenNames):
+                    job.source.prepare(self._segmenter)
             _check(self._segmenter, job.source, job.plan)
         except (UserError, ModelError) as error:
             # Raised here it would look like a machine that died, and be tried for ever.
@@ -166,7 +174,7 @@ class Worker:
         numbers = {key: number for number, key in plan.listing(storage, order.number)}
         found = {} if before is None else entries_of(storage, before)
         todo = list(numbers if before is None else before.failed)
-        source = pickle.loads(order.source) if order.source else self._job.source
+        source = _whole(self._job.source, order.part)
         found.update(self._found(todo, numbers, segmenter, source, report))
         together = [entry for key in numbers for entry in found.get(key, ())]
         write_shard(storage, plan, order.number, together, report.failed)
@@ -209,6 +217,38 @@ class Worker:
 def troubles_of(report: Report) -> list[Trouble]:
     """The troubles of a report."""
     return [Trouble(*one) for one in report.troubles]
+
+
+def part_of(source: ProposalSource, keys: Callable[[], Iterable[str]]) -> bytes:
+    """What a source knows about some images only, pickled; b"" if it knows the same about all.
+
+    Args:
+        source: of the run.
+        keys: reads which images; called only if that matters.
+    """
+    inner = source.inner if isinstance(source, OpenNames) else source
+    return pickle.dumps(inner.only(keys())) if isinstance(inner, Boxes) else b""
+
+
+def without_parts(source: ProposalSource) -> ProposalSource:
+    """A source without what belongs to single images; see `part_of`."""
+    if isinstance(source, OpenNames):
+        return source.around(without_parts(source.inner))
+    return source.only(()) if isinstance(source, Boxes) else source
+
+
+def _whole(source: ProposalSource, part: bytes) -> ProposalSource:
+    """The inverse of `without_parts` for some images."""
+    if not part:
+        return source
+    inner: ProposalSource = pickle.loads(part)
+    return source.around(inner) if isinstance(source, OpenNames) else inner
+
+
+def _spec(job: Job) -> SegmenterSpec:
+    if job.names is None:
+        return segmenter_spec(job.model)
+    return unasked(labeller_spec(job.model), job.names)
 
 
 def _check(segmenter: Segmenter, source: ProposalSource, plan: Plan) -> None:
