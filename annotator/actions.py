@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from PySide6.QtGui import QAction, QActionGroup, QIcon, QKeySequence
 from PySide6.QtWidgets import QMenu, QMenuBar, QWidget
 
-from annotator import editing_actions
+from annotator import editing_actions, review_actions
 from annotator.command import Command as Command
 
 Bindings = Mapping[str, tuple[str, ...]]
@@ -190,11 +190,7 @@ def _image() -> Iterable[Command]:
         hint="Show only some images in the list",
     )  # fmt: skip
     yield Command(
-        "image.mark_reviewed", "Reviewed", ("M",), "reviewed", "Image", True, "image",
-        checkable=True, hint="Say that this image is finished; once more takes it back",
-    )  # fmt: skip
-    yield Command(
-        "image.reload", "Read Again from Disk", ("F5",), "reload", "Image", enabled="image",
+        "image.reload", "Read Again from Disk", ("F5",), "reload", "Image", True, "image",
         hint="Read the image file again",
     )  # fmt: skip
 
@@ -288,6 +284,7 @@ def _tools() -> Iterable[Command]:
         ("smart", "Smart Tool", ("Q",), "smart", "Click an object or drag a box around it"),
         ("box", "Rectangle", ("R",), "box", "Drag a plain rectangle"),
         ("polygon", "Polygon", ("P",), "polygon", "Draw an outline corner by corner"),
+        editing_actions.MAGNETIC,
         *editing_actions.PIXEL_TOOLS,
         ("select", "Select", ("V",), "select", "Select, move and change objects"),
         ("pan", "Pan", ("Shift+V",), "pan", "Move the view; Space-drag does so in every tool"),
@@ -488,13 +485,15 @@ def _help() -> Iterable[Command]:
 
 COMMANDS: tuple[Command, ...] = (
     *_file(), *_edit(), *editing_actions.objects(), *_image(), *_view(), *_tools(),
-    *_proposing(), *_proposals(), *_propagation(), *_names(), *_finding(), *_help(),
+    *_proposing(), *_proposals(), *_propagation(), *_names(), *_finding(), *review_actions.review(),
+    *_help(),
 )  # fmt: skip
 """Everything the user can do, in menu order."""
 
 TOOLBAR: tuple[str, ...] = (
-    "tool.smart", "tool.box", "tool.polygon", "",
-    "tool.brush", "tool.eraser", "tool.lasso", "tool.outline", "tool.fill", "tool.knife", "",
+    "tool.smart", "tool.box", "tool.polygon", "tool.magnetic", "",
+    "tool.brush", "tool.eraser", "tool.lasso", "tool.outline", "tool.vertices",
+    "tool.fill", "tool.knife", "",
     "tool.select", "tool.pan", "",
     "prompt.accept", "prompt.clear", "", "edit.undo", "edit.redo", "",
     "view.zoom_in", "view.zoom_out", "view.fit", "view.actual", "",

@@ -209,7 +209,13 @@ class MainWindow(QMainWindow):
         self.addToolBar(Qt.ToolBarArea.TopToolBarArea, bar)
 
     def _make_handlers(self) -> dict[str, Callable[[], object]]:
-        from annotator.ui import export_dialog, import_dialog, mask_commands, proposal_commands
+        from annotator.ui import (
+            export_dialog,
+            import_dialog,
+            mask_commands,
+            proposal_commands,
+            review_commands,
+        )
 
         workspace, canvas = self.workspace, self.canvas
         handlers: dict[str, Callable[[], object]] = {
@@ -251,7 +257,6 @@ class MainWindow(QMainWindow):
             "image.last": partial(self._show_end, -1),
             "image.goto": partial(self._open_palette, "images"),
             "image.filter": self._focus_filter,
-            "image.mark_reviewed": self._toggle_reviewed,
             "image.reload": workspace.reload,
             "image.propose": workspace.propose_everything,
             "image.propose_options": partial(self._show_settings, "Proposals"),
@@ -280,6 +285,7 @@ class MainWindow(QMainWindow):
         }
         handlers |= self._make_series() | proposal_commands.handlers(workspace)
         handlers |= mask_commands.handlers(workspace, canvas)
+        handlers |= review_commands.handlers(workspace, self)
         handlers |= self.finding.handlers() | self.propagating.handlers()
         handlers |= self.prelabelling.handlers()
         return handlers | {"image.stop_proposing": self._stop_searching}
@@ -547,9 +553,6 @@ class MainWindow(QMainWindow):
         if action.isCheckable():
             action.setChecked(not self.docks[command_id].isHidden())
 
-    def _toggle_reviewed(self) -> None:
-        self.workspace.set_reviewed(self._checked("image.mark_reviewed"))
-
     def _toggle_full_screen(self) -> None:
         self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
 
@@ -688,7 +691,7 @@ class MainWindow(QMainWindow):
         if not self._populated:
             return
         from annotator.actions import set_enabled, show_names
-        from annotator.ui import mask_commands, proposal_commands
+        from annotator.ui import mask_commands, proposal_commands, review_commands
 
         workspace, actions = self.workspace, self.actions_by_id
         document, key = workspace.document, workspace.key
@@ -722,11 +725,11 @@ class MainWindow(QMainWindow):
         )
         actions[f"tool.{workspace.tool}"].setChecked(True)
         mask_commands.show_checks(workspace, actions)
+        review_commands.show_checks(workspace, actions)
         chosen = workspace.selected
         actions["edit.crowd"].setChecked(bool(chosen) and all(a.is_crowd for a in chosen))
         actions["edit.lock"].setChecked(bool(chosen) and all(a.locked for a in chosen))
         if document is not None and key is not None:
-            actions["image.mark_reviewed"].setChecked(document.record(key).reviewed)
             show_names(actions, "class", [c.name for c in document.categories()[:9]])
             self._show_step_texts(document, key, prompt)
 

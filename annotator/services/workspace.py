@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QCoreApplication, QEventLoop, QObject, Signal
 
-from annotator.core.annotation import Annotation, ImageRecord, ImageState, Origin, Source
+from annotator.core.annotation import (
+    Annotation,
+    ImageRecord,
+    ImageState,
+    Origin,
+    Source,
+    Status,
+)
 from annotator.core.errors import UserError
 from annotator.core.paths import file_of, frame_key, is_image_name, is_video_name
 from annotator.core.prompting import PromptDraft
@@ -34,7 +41,7 @@ if TYPE_CHECKING:
     from annotator.core.mask import Mask
 
 
-EDITING_TOOLS = frozenset({"brush", "eraser", "lasso", "outline", "fill", "knife"})
+EDITING_TOOLS = frozenset({"brush", "eraser", "lasso", "outline", "vertices", "fill", "knife"})
 """Tools that change the pixels of objects."""
 
 
@@ -326,12 +333,18 @@ class Workspace(Editing):
                 return True
         return False
 
-    def set_reviewed(self, reviewed: bool) -> None:
-        """Mark the current image as finished or not."""
+    def show_next_to_review(self) -> None:
+        """Show the next image that has objects nobody reviewed, or needs another look."""
+        waiting = (ImageState.ANNOTATED, ImageState.LOOK)
+        if not self._show_next(lambda record: record.state in waiting):
+            self.noticed.emit("Nothing to review further down the list.")
+
+    def set_status(self, status: Status) -> None:
+        """Say what you think of the current image."""
         if self._document is not None and self._key is not None:
-            self._document.set_reviewed(self._key, reviewed)
+            self._document.set_review(self._key, status)
             waiting = self._document.record(self._key).proposals
-            if reviewed and waiting:
+            if status is Status.DONE and waiting:
                 noun = "proposal is" if waiting == 1 else "proposals are"
                 self.noticed.emit(
                     f"Reviewed. {waiting} {noun} still undecided and will not be in the COCO file."

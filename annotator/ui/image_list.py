@@ -4,41 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QEvent, QModelIndex, QRect, QSignalBlocker, QSize, Qt, Signal
-from PySide6.QtGui import QGuiApplication, QImage, QKeyEvent, QPainter, QPaintEvent, QPalette
+from PySide6.QtCore import QEvent, QModelIndex, QSize, Qt, Signal
+from PySide6.QtGui import QGuiApplication, QImage, QKeyEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QHBoxLayout,
     QHeaderView,
-    QLabel,
-    QLineEdit,
     QTableView,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 from annotator.core.annotation import ImageState
 from annotator.services.thumbnails import Thumbnails
-from annotator.ui.icons import icon
-from annotator.ui.image_model import STATES, ImageModel
-from annotator.ui.image_row import (
-    PICTURE,
-    STATE_NAMES,
-    ImageRow,
-    row_height,
-    state_color,
-    state_icon,
-)
-from annotator.ui.theme import mixed, soft_text
+from annotator.ui.image_filter import ENTER, FilterBox, ImageProgress, StateChips
+from annotator.ui.image_model import ImageModel
+from annotator.ui.image_row import PICTURE, ImageRow, row_height
+from annotator.ui.theme import soft_text
 
 if TYPE_CHECKING:
     from annotator.core.images import LoadedImage
     from annotator.services.document import Document
     from annotator.services.workspace import Workspace
-
-_ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
-_MOVES = (Qt.Key.Key_Down, Qt.Key.Key_Up, Qt.Key.Key_PageDown, Qt.Key.Key_PageUp)
 
 
 class ImageList(QWidget):
@@ -64,9 +50,9 @@ class ImageList(QWidget):
         self._model = ImageModel(self)
         self._view = _View(self._model, self)
         self._view.setItemDelegate(ImageRow(self._model, self._thumbnail, self._view))
-        self._filter = _FilterBox(self)
-        self._chips = _StateChips(self)
-        self._progress = _Progress(self)
+        self._filter = FilterBox(self)
+        self._chips = StateChips(self)
+        self._progress = ImageProgress(self)
         self._arrange()
         self._connect()
         self._follow_counts()
@@ -296,7 +282,7 @@ class _View(QTableView):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Enter shows the marked image, Esc clears the filter; letters are commands."""
-        if event.key() in _ENTER:
+        if event.key() in ENTER:
             self._choose(self.currentIndex())
         elif event.key() == Qt.Key.Key_Escape:
             self.escaped.emit()
@@ -330,138 +316,3 @@ class _View(QTableView):
     def _choose(self, index: QModelIndex) -> None:
         if index.isValid():
             self.chosen.emit(self._rows.key_at(index.row()))
-
-
-class _FilterBox(QLineEdit):
-    """The text filter. Enter and the arrow keys lead into the list."""
-
-    accepted = Signal()
-    moved = Signal()
-    escaped = Signal()
-
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
-        self.setPlaceholderText("Filter images")
-        self.setToolTip("Words of the file name or folder (/)")
-        self.setAccessibleName("Filter images by name")
-        self.setClearButtonEnabled(True)
-        self.addAction(icon("search"), QLineEdit.ActionPosition.LeadingPosition)
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Keys that belong to the list behind the filter."""
-        if event.key() in _ENTER:
-            self.accepted.emit()
-        elif event.key() in _MOVES:
-            self.moved.emit()
-        elif event.key() == Qt.Key.Key_Escape:
-            self.escaped.emit()
-        else:
-            super().keyPressEvent(event)
-
-
-class _StateChips(QWidget):
-    """One toggle per state with its number of images; none pressed: all states."""
-
-    changed = Signal()
-
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(4)
-        self._chips: dict[ImageState, QToolButton] = {}
-        for state in STATES:
-            chip = QToolButton(self)
-            chip.setCheckable(True)
-            chip.setAutoRaise(True)
-            chip.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-            chip.setIconSize(QSize(12, 12))
-            chip.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-            chip.toggled.connect(self.changed)
-            row.addWidget(chip)
-            self._chips[state] = chip
-        row.addStretch(1)
-        self.setFocusProxy(self._chips[STATES[0]])
-        self._draw_icons()
-
-    @property
-    def states(self) -> frozenset[ImageState]:
-        """The pressed ones."""
-        return frozenset(state for state, chip in self._chips.items() if chip.isChecked())
-
-    def set_states(self, states: frozenset[ImageState]) -> None:
-        """Press these, without a signal."""
-        with QSignalBlocker(self):
-            for state, chip in self._chips.items():
-                chip.setChecked(state in states)
-
-    def show_counts(self, counts: dict[ImageState, int]) -> None:
-        """Update the numbers."""
-        for state, chip in self._chips.items():
-            text = f"{counts[state]:,}"
-            if chip.text() != text:
-                chip.setText(text)
-                words = f"Only images {STATE_NAMES[state]} ({text})"
-                if state is ImageState.UNTOUCHED:
-                    words = f"Only untouched images ({text})"
-                chip.setToolTip(words)
-                chip.setAccessibleName(words)
-
-    def changeEvent(self, event: QEvent) -> None:
-        """Draw the marks again in the colours of another theme."""
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange:
-            self._draw_icons()
-
-    def _draw_icons(self) -> None:
-        for state, chip in self._chips.items():
-            chip.setIcon(state_icon(state, self.palette(), self.devicePixelRatioF()))
-
-
-class _Progress(QWidget):
-    """A thin bar and "37 of 512 annotated"."""
-
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
-        self._label = QLabel(self)
-        self._label.setTextFormat(Qt.TextFormat.PlainText)
-        self._shares = (0.0, 0.0)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(2, 7, 2, 0)
-        column.addWidget(self._label)
-        self.setAccessibleName("Progress")
-
-    def show_counts(
-        self, counts: dict[ImageState, int], total: int, filtered: bool, shown: int
-    ) -> None:
-        """Update bar and text."""
-        reviewed = counts[ImageState.REVIEWED]
-        done = reviewed + counts[ImageState.ANNOTATED]
-        parts = [f"{done:,} of {total:,} annotated"] if total else []
-        if reviewed:
-            parts.append(f"{reviewed:,} reviewed")
-        if filtered:
-            parts.append(f"{shown:,} listed")
-        self._label.setText(" · ".join(parts))
-        shares = (done / total, reviewed / total) if total else (0.0, 0.0)
-        if shares != self._shares:
-            self._shares = shares
-            self.update()
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """The bar: annotated, and over it reviewed."""
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(Qt.PenStyle.NoPen)
-        palette = self.palette()
-        ink, ground = QPalette.ColorRole.WindowText, QPalette.ColorRole.Window
-        bar = QRect(2, 1, self.width() - 4, 3)
-        painter.setBrush(mixed(palette.color(ink), palette.color(ground), 0.14))
-        painter.drawRoundedRect(bar, 1.5, 1.5)
-        states = (ImageState.ANNOTATED, ImageState.REVIEWED)
-        for share, state in zip(self._shares, states, strict=True):
-            if share > 0:
-                bar.setWidth(max(3, round((self.width() - 4) * share)))
-                painter.setBrush(state_color(state, palette))
-                painter.drawRoundedRect(bar, 1.5, 1.5)
-        painter.end()

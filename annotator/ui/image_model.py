@@ -342,9 +342,12 @@ class ImageModel(QAbstractListModel):
 def describe(record: ImageRecord, separator: str) -> str:
     """Everything about an image in words."""
     objects = "1 object" if record.count == 1 else f"{record.count} objects"
-    parts = [record.key, record.state.value, objects]
+    words = "needs another look" if record.state is ImageState.LOOK else record.state.value
+    parts = [record.key, words, objects]
     if record.proposals:
         parts.append("1 proposal" if record.proposals == 1 else f"{record.proposals} proposals")
     if record.width:
         parts.append(f"{record.width} × {record.height} pixels")
+    if record.comment:
+        parts.append(f"“{record.comment}”")
     return separator.join(parts)

@@ -34,6 +34,7 @@ _COLORS = {
     ImageState.PROPOSALS: ("#b87a00", "#f0b429"),
     ImageState.ANNOTATED: ("#0072b2", "#56b4e9"),
     ImageState.REVIEWED: ("#00805d", "#2fc79a"),
+    ImageState.LOOK: ("#c4461f", "#ff8f66"),
 }
 
 STATE_NAMES = {
@@ -41,6 +42,8 @@ STATE_NAMES = {
     ImageState.PROPOSALS: "with proposals",
     ImageState.ANNOTATED: "annotated",
     ImageState.REVIEWED: "reviewed",
+    ImageState.LOOK: "that need another look",
+    ImageState.REJECTED: "rejected",
 }
 
 
@@ -53,7 +56,7 @@ def state_color(state: ImageState, palette: QPalette) -> QColor:
 
 
 def draw_state(painter: QPainter, box: QRectF, state: ImageState, color: QColor) -> None:
-    """A ring, a diamond, a disc or a disc with a tick: told apart by shape as well as colour."""
+    """Ring, diamond, disc, disc with a tick, ring with a dot, cross: not by colour alone."""
     painter.save()
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     painter.setPen(Qt.PenStyle.NoPen)
@@ -70,6 +73,18 @@ def draw_state(painter: QPainter, box: QRectF, state: ImageState, color: QColor)
     elif state is ImageState.ANNOTATED:
         painter.setBrush(color)
         painter.drawEllipse(middle, radius - 2, radius - 2)
+    elif state is ImageState.LOOK:
+        painter.setBrush(color)
+        painter.drawEllipse(middle, 2, 2)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.setPen(QPen(color, 1.8))
+        painter.drawEllipse(middle, radius - 1.2, radius - 1.2)
+    elif state is ImageState.REJECTED:
+        painter.setPen(QPen(color, 1.8, c=Qt.PenCapStyle.RoundCap))
+        reach = radius - 2.6
+        for slope in (1, -1):
+            corner = QPointF(reach, slope * reach)
+            painter.drawLine(middle - corner, middle + corner)
     else:
         _draw_ticked_disc(painter, middle, radius, color)
     painter.restore()

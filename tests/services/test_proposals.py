@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from annotator.core import raster
-from annotator.core.annotation import Annotation, ImageState, Origin, Source
+from annotator.core.annotation import Annotation, ImageState, Origin, Source, Status
 from annotator.core.errors import UserError
 from annotator.core.proposals import ProposalFilter
 from annotator.services import journal
@@ -177,7 +177,10 @@ def make_old(document):
     db = sqlite3.connect(document.project_dir / "journal.sqlite")
     db.executescript(
         "DROP INDEX annotations_proposed; ALTER TABLE annotations DROP COLUMN proposed;"
-        "ALTER TABLE images DROP COLUMN comment;"
+        "ALTER TABLE images DROP COLUMN comment; DROP TABLE parts;"
+        "DROP TABLE class_steps; DROP INDEX steps_part;"
+        "ALTER TABLE steps DROP COLUMN parent; ALTER TABLE steps DROP COLUMN part;"
+        "ALTER TABLE steps DROP COLUMN origin;"
         "PRAGMA user_version=1;"
     )
     db.close()
@@ -435,7 +438,7 @@ def test_reviewing_an_image_with_open_proposals_says_so(workspace):
     heard = []
     workspace.noticed.connect(heard.append)
     propose(workspace.document)
-    workspace.set_reviewed(True)
+    workspace.set_status(Status.DONE)
     assert workspace.document.record("a.png").state is ImageState.REVIEWED
     assert "1 proposal is still undecided" in heard[0]
 
@@ -480,7 +483,10 @@ def test_taking_a_decision_back_leaves_images_that_changed_since(workspace, qtbo
     add(document, "b.png")
     workspace.proposals.take_back()
     qtbot.waitUntil(lambda: bool(heard))
-    assert heard == ["Taken back in 1 image. 1 image changed since and kept."]
+    assert heard == [
+        "Undone: Reject proposals in the whole folder, in 1 image."
+        " 1 image has newer steps and stays: b.png."
+    ]
     assert (counts(document, "a.png"), counts(document, "b.png")) == ((0, 1), (1, 0))
 
 

@@ -103,7 +103,18 @@ def test_every_command_is_in_a_menu_or_has_keys(window):
 
 def test_menus_follow_the_table(window):
     titles = [action.text().replace("&", "") for action in window.menuBar().actions()]
-    assert titles == ["File", "Edit", "Objects", "Image", "View", "Tools", "Proposals", "Names", "Help"]
+    assert titles == [
+        "File",
+        "Edit",
+        "Objects",
+        "Image",
+        "View",
+        "Tools",
+        "Proposals",
+        "Names",
+        "Review",
+        "Help",
+    ]
     assert window.menus["View/Theme"].actions()[0].text().replace("&", "") == "System Theme"
     assert window.commands["file.open_recent"].menu() is window.menus["file.open_recent"]
     assert not any(
@@ -161,9 +172,9 @@ def test_tooltips_show_the_first_key_and_the_hint(window):
 
 
 def test_changed_bindings_act_at_once(window, qtbot):
-    table.apply_bindings(window.commands, bindings("standard", {"tool.box": ("Y",)}))
+    table.apply_bindings(window.commands, bindings("standard", {"tool.box": ("T",)}))
     qtbot.keyClick(window.canvas, Qt.Key.Key_R)
-    qtbot.keyClick(window.canvas, Qt.Key.Key_Y)
+    qtbot.keyClick(window.canvas, Qt.Key.Key_T)
     assert window.ran == ["tool.box"]
 
 

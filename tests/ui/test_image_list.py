@@ -38,7 +38,7 @@ class User:
         self.qtbot, self.workspace, self.images = qtbot, workspace, images
         self.view = images.findChild(QTableView)
         self.box = images.findChild(QLineEdit)
-        self.chips = dict(zip(STATES, images.findChildren(QToolButton)[-4:], strict=True))
+        self.chips = dict(zip(STATES, images.findChildren(QToolButton)[-6:], strict=True))
 
     @property
     def document(self) -> Document:
@@ -175,10 +175,10 @@ def test_states_counts_and_progress(user: User) -> None:
     user.annotate("cats/a.png")
     user.document.set_reviewed("cats/a.png", True)
     user.document.set_reviewed("cats/b.png", True)
-    assert [chip.text() for chip in user.chips.values()] == ["3", "0", "1", "2"]
+    assert [chip.text() for chip in user.chips.values()] == ["3", "0", "1", "2", "0", "0"]
     assert user.progress() == "3 of 6 annotated · 2 reviewed"
     user.document.undo("img2.png")
-    assert [chip.text() for chip in user.chips.values()] == ["4", "0", "0", "2"]
+    assert [chip.text() for chip in user.chips.values()] == ["4", "0", "0", "2", "0", "0"]
 
 
 def test_state_filter_and_words_together(user: User) -> None:
@@ -346,6 +346,8 @@ def test_every_chip_says_what_it_filters(user: User) -> None:
         "Only images with proposals",
         "Only images annotated",
         "Only images reviewed",
+        "Only images that need another look",
+        "Only rejected images",
     ]
 
 
