@@ -88,6 +88,8 @@ class Annotation:
             usage, names to suggest, COCO file) until `annotator.core.proposals` accepts it.
         status: what a person who checked it said.
         comment: what that person had to say.
+        track: the same for one thing in all images of a sequence, unique in the project; None: see
+            `annotator.core.tracks.track_of`.
     """
 
     id: int
@@ -103,6 +105,7 @@ class Annotation:
     proposed: bool = False
     status: Status = Status.TODO
     comment: str = ""
+    track: int | None = None
 
 
 Annotations = tuple[Annotation, ...]

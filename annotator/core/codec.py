@@ -91,6 +91,8 @@ def annotation_to_json(annotation: Annotation) -> dict[str, Any]:
         value["attributes"] = dict(annotation.attributes)
     if annotation.extra:
         value["extra"] = dict(annotation.extra)
+    if annotation.track is not None:
+        value["track"] = annotation.track
     return value
 
 
@@ -110,6 +112,7 @@ def annotation_from_json(value: dict[str, Any]) -> Annotation:
         value.get("extra", {}),
         bool(value.get("proposed", False)),
         *review_from_json(value),
+        track=value.get("track"),
     )
 
 

@@ -1,8 +1,8 @@
 """Objects that go on into the next image: what becomes of them beside what is there already.
 
-A proposal that was made by following an object names that object (`Origin.follows`) and its model
-is "motion+" and the segmenter, so it is recognised later: following the object again replaces it as
-long as nobody has done anything with it.
+A proposal that was made by following an object names that object (`Origin.follows`) and its track
+(`Annotation.track`), so it is recognised later: following the object again replaces it as long as
+nobody has done anything with it.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from annotator.core.proposals import Overlaps, overlaps
 from models.api import Box
 
 PREFIX = "motion+"
-"""What `Origin.model` begins with."""
+"""What `Origin.model` begins with where optical flow has moved the mask."""
 SAME = 0.5
 """An accepted object of the same class with a higher intersection over union is that object."""
 
 
 def root_of(annotation: Annotation) -> int:
-    """The id of the object a chain of followed ones began with."""
+    """The track of an object; without one, the id of the object it follows, or its own."""
+    if annotation.track is not None:
+        return annotation.track
     follows = annotation.origin.follows
     return annotation.id if follows is None else follows
 
@@ -59,7 +61,7 @@ def is_replaceable(annotation: Annotation, category_id: int | None) -> bool:
     return (
         annotation.proposed
         and origin.source is Source.MODEL
-        and origin.model.startswith(PREFIX)
+        and (origin.follows is not None or annotation.track is not None)
         # Naming does not accept, but it is work of a person.
         and annotation.category_id == category_id
         and not (annotation.hidden or annotation.locked or annotation.attributes)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
-from annotator.core.annotation import Annotation, Annotations, Origin, Source
 from annotator.core.errors import UserError
 from annotator.core.mask import Mask
-from annotator.core.propagation import PREFIX, counterpart, joined, next_keys, root_of, sources
+from annotator.core.propagation import PREFIX, next_keys, root_of, sources
+from annotator.services.following import Found, Track, begin_tracks, settle
 from annotator.services.looks import read_picture
-from models.api import Box, Prompt
+from models.api import Box
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,6 +63,7 @@ class Report:
             altogether or the image is reviewed.
         left: objects that went out of the image.
         unread: images that could not be read and were passed over.
+        refused: objects that the model did not recognise where it began.
         stopped: a person, another model or the end of the project stopped it.
     """
 
@@ -75,40 +76,7 @@ class Report:
     left: int = 0
     unread: int = 0
     stopped: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Track:
-    """An object that is being followed.
-
-    Attributes:
-        root: id of the object it began with.
-        category_id: its class.
-        shape: where it was last.
-        believed: how much that is expected to overlap the truth, 0 to 1.
-        trusted: how exactly the model gives back this object where it is known; None: not asked,
-            a plain rectangle means no exact mask.
-        largest: the most pixels that were seen of it.
-    """
-
-    root: int
-    category_id: int | None
-    shape: Mask | Box
-    believed: float = 1.0
-    trusted: float | None = None
-    largest: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A track in the next image, or (no prompt) in the first one, where it is known."""
-
-    track: Track
-    confidence: float
-    prompt: Prompt | None
-    is_sure: bool
-    is_lost: bool
-    has_left: bool
+    refused: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -120,7 +88,8 @@ class _Job:
     report: Report
     total: int
     frame: Frame | None = None
-    found: list[_Found] = field(default_factory=list)
+    found: list[Found] = field(default_factory=list)
+    roots: frozenset[int] = frozenset()
 
 
 class Propagation(QObject):
@@ -191,6 +160,7 @@ class Propagation(QObject):
         self._job = job = _Job(
             document, self._assistant.model, deque([key, *keys]), tracks,
             Report(key, len(tracks), key), len(keys),
+            roots=frozenset(track.root for track in tracks),
         )  # fmt: skip
         self.running_changed.emit(True)
         self._read(job)
@@ -253,7 +223,7 @@ class Propagation(QObject):
         before, tracks = job.frame, tuple(job.tracks)
         job.found = []
 
-        def work(segmenter: Segmenter, embedding: Embedding) -> Iterator[Frame | _Found]:
+        def work(segmenter: Segmenter, embedding: Embedding) -> Iterator[Frame | Found]:
             if before is None:
                 return _first(segmenter, embedding, picture.pixels, tracks)
             return _next(segmenter, embedding, picture.pixels, before, tracks)
@@ -267,10 +237,10 @@ class Propagation(QObject):
             partial(self._fail, job),
         )
 
-    def _hear(self, job: _Job, result: Frame | _Found) -> None:
+    def _hear(self, job: _Job, result: Frame | Found) -> None:
         if job is not self._job:
             return
-        if isinstance(result, _Found):
+        if isinstance(result, Found):
             job.found.append(result)
             self._tell(job)
         else:
@@ -289,60 +259,20 @@ class Propagation(QObject):
 
     def _propose(self, job: _Job, key: str) -> None:
         """Propose what was found in an image; what is sure is followed further."""
-        document, present = job.document, job.document.annotations(key)
-        going: list[Track] = []
-        proposals: list[Annotation] = []
-        unsure: list[int] = []
-        free, lost, left = present, 0, 0
-        for found in job.found:
-            track = found.track
-            shape = None if found.is_lost else track.shape
-            there = counterpart(free, track.root, track.category_id, shape)
-            if there is not None:
-                # A person has said where it is: from here on that counts.
-                free = tuple(one for one in free if one is not there)
-                going.append(replace(track, shape=there.shape, believed=1.0))
-            elif found.has_left:
-                left += 1
-            elif found.is_lost:
-                lost += 1
-            else:
-                proposals.append(_proposal(document, job.model, found))
-                if found.is_sure:
-                    going.append(track)
-                else:
-                    unsure.append(proposals[-1].id)
-        if document.record(key).settled:
-            unsure = [0] * len(unsure)
-        else:
-            self._write(job, key, present, proposals)
+        text = "Propagate"
+        settled = settle(
+            job.document, key, job.found, PREFIX + job.model.id, job.model.version, text
+        )
         report = job.report
-        if unsure or lost:
-            report = replace(report, unsure=(*report.unsure, (key, (*unsure, *[0] * lost))))
-        job.report = replace(report, reached=key, images=report.images + 1, left=report.left + left)
-        job.tracks = going
-
-    def _write(
-        self, job: _Job, key: str, present: Annotations, proposals: Sequence[Annotation]
-    ) -> None:
-        again = {found.track.root: found.track.category_id for found in job.found}
-        after = joined(present, proposals, again)
-        if after != present:
-            count = len(proposals)
-            text = f"Propagate {count} object{'' if count == 1 else 's'}"
-            job.document.edit(key, after, text)
-        job.report = replace(job.report, proposed=job.report.proposed + len(proposals))
-
-
-def _proposal(document: Document, model: SegmenterSpec, found: _Found) -> Annotation:
-    track = found.track
-    origin = Origin(
-        Source.MODEL, PREFIX + model.id, model.version, found.confidence, found.prompt,
-        follows=track.root,
-    )  # fmt: skip
-    known = {category.id for category in document.categories()}
-    name = track.category_id if track.category_id in known else None
-    return Annotation(document.new_id(), track.shape, name, origin, proposed=True)
+        if settled.unsure:
+            report = replace(report, unsure=(*report.unsure, (key, settled.unsure)))
+        job.report = replace(
+            report, reached=key, images=report.images + 1, left=report.left + settled.left,
+            proposed=report.proposed + settled.proposed,
+        )  # fmt: skip
+        job.tracks = list(settled.going)
+        if settled.proposed:
+            begin_tracks(job.document, job.report.source, job.roots)
 
 
 # The rest runs on the model thread.
@@ -353,7 +283,7 @@ def _first(
     embedding: Embedding,
     pixels: NDArray[np.uint8],
     tracks: Sequence[Track],
-) -> Iterator[Frame | _Found]:
+) -> Iterator[Frame | Found]:
     """How far the model is to be trusted with every object, where its mask is known."""
     from annotator.core import raster
     from models import motion
@@ -363,7 +293,7 @@ def _first(
         trusted = None
         if isinstance(track.shape, Mask) and raster.area(track.shape):
             trusted = motion.trust(segmenter, embedding, raster.to_array(track.shape))
-        yield _Found(replace(track, trusted=trusted), 1.0, None, True, False, False)
+        yield Found(replace(track, trusted=trusted), 1.0, None, True, False, False)
 
 
 def _next(
@@ -372,7 +302,7 @@ def _next(
     pixels: NDArray[np.uint8],
     before: Frame,
     tracks: Sequence[Track],
-) -> Iterator[Frame | _Found]:
+) -> Iterator[Frame | Found]:
     """Every object in the next image; a short step each."""
     from annotator.core import raster
     from models import motion
@@ -394,7 +324,7 @@ def _next(
         if not lost:
             exact = raster.from_array(there.mask)
             shape = raster.box(exact) if isinstance(shape, Box) else exact
-        yield _Found(
+        yield Found(
             replace(track, shape=shape, believed=there.believed, largest=largest),
             there.confidence, there.prompt, there.sure, lost, there.left,
         )  # fmt: skip

@@ -68,6 +68,7 @@ def annotations(ids=None, categories=None):
         proposed=st.booleans(),
         status=st.sampled_from(Status),
         comment=texts,
+        track=st.none() | st.integers(1, 10_000),
     )
 
 

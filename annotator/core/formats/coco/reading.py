@@ -29,6 +29,7 @@ from annotator.core.files import explain, from_json
 from annotator.core.formats.coco.dataset import MAX_PIXELS, OURS, UNNAMED_ID, Dataset, Entry
 from annotator.core.mask import Mask
 from annotator.core.palette import color_for
+from annotator.core.tracks import TRACK
 
 Resolve = Callable[[str], str]
 """From the `file_name` of a file to the key of an image."""
@@ -265,6 +266,8 @@ class _Reading:
         journal |= {name: True for name in ("hidden", "locked") if ours.get(name) is True}
         journal |= review_to_json(*review_from_json(ours))
         extra = _rest(value, _KNOWN_ANNOTATION)
+        if ours.get("track") is True and (track := whole(extra.pop(TRACK, None))) is not None:
+            journal["track"] = track
         attributes, foreign = _attributes(value.get("attributes"))
         if attributes:
             journal["attributes"] = attributes

@@ -17,6 +17,7 @@ from annotator.core.files import Fingerprint, to_json, write_atomic
 from annotator.core.formats.coco.dataset import MAX_PIXELS, OURS, UNNAMED, UNNAMED_ID, Dataset
 from annotator.core.mask import Mask
 from annotator.core.paths import split_frame
+from annotator.core.tracks import TRACK
 from models.api import Box
 
 CONVENTION = "coordinates refer to the upright image, EXIF orientation applied"
@@ -160,6 +161,8 @@ def annotation_entry(
     if attributes or foreign is not None:
         value["attributes"] = attributes or foreign
     ours = _ours(annotation)
+    if annotation.track is not None:
+        extra[TRACK] = annotation.track
     return to_json(value | extra | ({OURS: ours} if ours else {}))
 
 
@@ -174,6 +177,8 @@ def _ours(annotation: Annotation) -> dict[str, Any]:
         ours["locked"] = True
     if isinstance(annotation.shape, Box):
         ours["shape"] = "box"
+    if annotation.track is not None:
+        ours["track"] = True
     return ours | review_to_json(annotation.status, annotation.comment)
 
 
