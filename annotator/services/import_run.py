@@ -100,6 +100,8 @@ class ImportRun(QObject):
         parent: Qt parent.
     """
 
+    recognised = Signal(str)
+    """Title of the format; the file is read after that."""
     opened = Signal(object)
     """The `Content`: everything was read and checked once."""
     advanced = Signal(int, int)
@@ -236,6 +238,10 @@ class ImportRun(QObject):
         """What was stopped may need a moment to notice; nobody waits for it before the end."""
         self._threads = [one for one in self._threads if one.is_alive()] + [thread]
 
+    def _name(self, turn: int, title: str) -> None:
+        if turn == self._turn:
+            self.recognised.emit(title)
+
     def _tell(self, turn: int, result: Content | UserError) -> None:
         if turn == self._turn:
             signal = self.failed if isinstance(result, UserError) else self.opened
@@ -245,13 +251,15 @@ class ImportRun(QObject):
 
     def _open(self, turn: int, path: Path, format_id: str, folder: Path, names: Path) -> None:
         from annotator.core.formats.api import Origin
-        from annotator.core.formats.registry import open_content, recognise
+        from annotator.core.formats.registry import format_spec, open_content, recognise
 
         result: Content | UserError
         try:
             if not path.exists():
                 raise UserError(f"“{path}” does not exist.", "Check the spelling or the drive.")
             name = format_id or recognise(path).id
+            title = format_spec(name).title
+            self._courier.post(lambda: self._name(turn, title))
             # Results have numbers only; the project's own file says what they mean.
             known = names if name == "coco-results" and names.is_file() else None
             result = open_content(Origin(path, folder, known), name)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from annotator.core.annotation import Category
     from annotator.services.document import Document
 
-COLUMNS = ("In the file", "Objects", "Becomes")
+COLUMNS = ("In the file", "Objects", "Becomes (slanted: a new class)")
 _OLD, _COUNT, _NEW = range(3)
 
 

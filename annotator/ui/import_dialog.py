@@ -46,6 +46,7 @@ SAME_IDS = (
     ("replace", "replace the one that is there"),
 )
 LABELS = (".json", ".jsonl", ".xml", ".yaml", ".yml", ".txt")
+FIND_OUT = "Find out"
 SETTLED_MS = 250
 """After this pause, what was changed is worth looking at the file again."""
 
@@ -101,7 +102,7 @@ class ImportDialog(QDialog):
         self.folder = QPushButton("F&older…", self)
         self.format = named(QComboBox(self), "Format")
         self.format.setMaxVisibleItems(24)
-        self.format.addItem("Find out", "")
+        self.format.addItem(FIND_OUT, "")
         for name, title in titles.items():
             self.format.addItem(title, name)
         self.classes = ClassTable(self._document, self)
@@ -170,6 +171,7 @@ class ImportDialog(QDialog):
         self.start.clicked.connect(self._import)
         self.back.clicked.connect(self._take_back)
         self.buttons.rejected.connect(self.reject)
+        self._run.recognised.connect(self._show_format)
         self._run.opened.connect(self._show_content)
         self._run.advanced.connect(self._advance)
         self._run.planned.connect(self._show_plan)
@@ -213,6 +215,7 @@ class ImportDialog(QDialog):
             return
         self._content = None
         self._has_imported = False
+        self.format.setItemText(0, FIND_OUT)
         self.classes.fill(())
         self.start.setEnabled(False)
         self.back.hide()
@@ -222,6 +225,11 @@ class ImportDialog(QDialog):
 
     def _path(self) -> Path:
         return Path(self.place.text().strip()).expanduser()
+
+    @Slot(str)
+    def _show_format(self, title: str) -> None:
+        if not self.format.currentData():
+            self.format.setItemText(0, f"{FIND_OUT}: {title}")
 
     @Slot(object)
     def _show_content(self, content: Content) -> None:
@@ -257,7 +265,7 @@ class ImportDialog(QDialog):
     def _show_plan(self, joining: Import) -> None:
         self.progress.hide()
         self.classes.tell(joining.classes)
-        lines = joining.sentences()
+        lines = _sentences(joining)
         if not joining.changed:
             lines.insert(0, "There is nothing to import.")
         fresh = joining.fresh_images
@@ -281,7 +289,7 @@ class ImportDialog(QDialog):
         self._end()
         count, images = joining.changed, joining.images
         text = f"Imported {count:,} objects in {images:,} images."
-        self._say("\n".join([text, *joining.sentences()]))
+        self._say("\n".join([text, *_sentences(joining)]))
         self.imported.emit(text)
 
     def _end(self) -> None:
@@ -354,3 +362,10 @@ class ImportDialog(QDialog):
 
     def _say(self, text: str) -> None:
         self.report.setPlainText(text)
+
+
+def _sentences(joining: Import) -> list[str]:
+    """What happens to which objects, and what of the file cannot be kept."""
+    lines = [f"{count:,} {what}" for what, count in joining.counts.most_common()]
+    lost = [f"Not kept: {sentence}" for sentence in joining.content.troubles.sentences()]
+    return [*lines, *joining.content.notes, *lost]

@@ -90,6 +90,7 @@ def test_import_and_back(qtbot, dialog, document, labels):
     before = {key: document.annotations(key) for key in KEYS}
     dialog.choose(labels)
     text = planned(qtbot, dialog)
+    assert dialog.format.currentText() == "Find out: CVAT for images 1.1"
     assert "7 new objects" in text
     assert "1 objects that lie on one of the same class, which is kept" in text
     assert "1 images with objects that are not in the project yet" in text
@@ -199,9 +200,12 @@ def test_followed_objects_follow_objects_of_the_project(qtbot, dialog, document,
 
 
 def test_x_anylabeling_beside_the_images(qtbot, dialog, document):
-    shape = {"label": "cat", "shape_type": "rectangle", "points": [[1, 1], [5, 5]]}
+    shape = {"label": "cat", "shape_type": "rectangle", "points": [[1, 1], [5, 5]],
+             "direction": 0.5}  # fmt: skip
     for key in KEYS[:2]:
         value = {"version": "4.0.2", "shapes": [shape], "imagePath": key}
         (document.folder / key).with_suffix(".json").write_text(json.dumps(value))
     dialog.choose(document.folder)
-    assert "2 new objects" in planned(qtbot, dialog)
+    text = planned(qtbot, dialog)
+    assert "2 new objects" in text
+    assert "Not kept: 2 values of “direction”" in text
