@@ -114,6 +114,7 @@ class Report:
         tally: what became of what was found.
         steps: the undo step of every image that changed.
         stopped: it ended before all images were tried.
+        group: all of them as one, in the history of the project.
     """
 
     total: int
@@ -124,6 +125,7 @@ class Report:
     tally: Tally
     steps: Mapping[str, int]
     stopped: bool
+    group: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -392,12 +394,14 @@ class FolderRun(QObject):
         tally = job.writer.tally if job.writer is not None else Tally()
         if job.writer is not None and finished:
             _note(job.document, finished=True)
+        group = job.writer.group if job.writer is not None else 0
         self._drop(job)
         self.finished.emit(
             Report(
-                job.total, job.made, job.before, job.failed, job.problems, tally, job.steps, stopped
+                job.total, job.made, job.before, job.failed, job.problems, tally, job.steps,
+                stopped, group,
             )
-        )
+        )  # fmt: skip
 
     def _leave(self) -> None:
         """The project is closed: what is left can be done when it is open again."""

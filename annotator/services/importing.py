@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from annotator.core.formats.merging import MergeRules
     from annotator.services.document import Document
 
-NOTE = "imports"
-"""The project's note with the steps of past imports, newest last."""
-REMEMBERED = 10
+PREFIX = "Import "
 MISSING = "objects of images that are not in the folder; left out"
 
 
@@ -107,21 +105,18 @@ class Import:
 
         Where it is stopped, what was done so far is one import too.
         """
-        before = {category.id for category in self.document.categories()}
-        ids = self._make_classes()
-        added = [c.id for c in self.document.categories() if c.id not in before]
-        steps: list[list[Any]] = []
-        try:
-            for image, coming in self._coming(ids):
-                key = image.record.key
-                self._make_room(image)
-                after = self._merge(image, coming, self.document.new_id)
-                step = self.document.edit(key, after, f"Import {self.name}") if after else 0
-                if step:
-                    steps.append([key, step])
-                yield key
-        finally:
-            self._remember(steps, added)
+        history = self.document.history
+        group = history.begin("import", f"{PREFIX}{self.name}")
+        with history.inside(group):
+            ids = self._make_classes()
+        for image, coming in self._coming(ids):
+            key = image.record.key
+            self._make_room(image)
+            after = self._merge(image, coming, self.document.new_id)
+            if after:
+                with history.inside(group):
+                    self.document.edit(key, after, f"{PREFIX}{self.name}")
+            yield key
 
     def sentences(self) -> list[str]:
         """What happened, or would, for people."""
@@ -180,13 +175,6 @@ class Import:
             ids[old.id] = _class(self.document, replace(old, name=name)) if name else None
         return ids
 
-    def _remember(self, steps: list[list[Any]], added: list[int]) -> None:
-        past = self.document.note(NOTE)
-        past = list(past) if isinstance(past, list) else []
-        if steps:
-            entry = {"name": self.name, "steps": steps, "classes": added}
-            self.document.set_note(NOTE, [*past, entry][-REMEMBERED:])
-
 
 def _class(document: Document, old: Category) -> int:
     existing = {category.name for category in document.categories()}
@@ -198,8 +186,8 @@ def _class(document: Document, old: Category) -> int:
 
 def last_import(document: Document) -> str:
     """Name of the import `undo_import` would take back, "" if there is none."""
-    past = document.note(NOTE)
-    return str(past[-1].get("name", "")) if isinstance(past, list) and past else ""
+    row = document.history.newest("import")
+    return row.text.removeprefix(PREFIX) if row is not None else ""
 
 
 def undo_import(document: Document) -> tuple[int, list[str]]:
@@ -219,20 +207,8 @@ def undo_import(document: Document) -> tuple[int, list[str]]:
 
 def taking_back(document: Document) -> Generator[str, None, tuple[int, list[str]]]:
     """`undo_import` in steps of an image each; yields keys."""
-    past = document.note(NOTE)
-    if not isinstance(past, list) or not past:
+    row = document.history.newest("import")
+    if row is None:
         return 0, []
-    entry, done, changed = past[-1], 0, []
-    for key, step in entry["steps"]:
-        if document.has_image(key) and document.last_step(key) == step:
-            document.undo(key)
-            done += 1
-        else:
-            changed.append(key)
-        yield key
-    known = {category.id for category in document.categories()}
-    for number in entry.get("classes", ()):
-        if number in known and not document.category_users(number):
-            document.remove_category(number)
-    document.set_note(NOTE, past[:-1])
-    return done, changed
+    result = yield from document.history.taking_back(row.id)
+    return result.images, list(result.left)

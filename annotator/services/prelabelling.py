@@ -118,6 +118,8 @@ class ProjectWriter:
         self._done: set[int] = set()
         self._chunk: list[int] = []
         self._chunks = 0
+        self.group = 0
+        """The group step of the run, in the history of the project."""
 
     def record(self, key: str) -> ImageRecord | None:
         """See `Target`."""
@@ -151,6 +153,9 @@ class ProjectWriter:
             run.check(begun["settings"])
             self._names = Names(self.namer(resume=True), self._only_existing, self.tally)
             self._take_up()
+            self.group = int(begun.get("group", 0))
+            if not document.history.has(self.group):
+                self.group = self._new_group()
             return len(self._done)
         place = 0
         while document.note(f"{NOTE} {place}"):
@@ -158,9 +163,14 @@ class ProjectWriter:
             place += 1
         names = _names_of(document.categories())
         newest = int(document.vectors(_space())[0].max(initial=0))
+        self.group = self._new_group()
         note = {"settings": dict(run.settings), "categories": names, "newest": newest}
+        note["group"] = self.group
         document.set_note(NOTE, note)
         return 0
+
+    def _new_group(self) -> int:
+        return self._document.history.begin("prelabel", "Pre-label the folder")
 
     def _begun(self) -> dict[str, Any] | None:
         return _begun_in(self._document)
@@ -189,6 +199,10 @@ class ProjectWriter:
             ImageError: not in this one; the others can go on.
             UserError: the journal cannot be read.
         """
+        with self._document.history.inside(self.group):
+            return self._write(outcome, wanted)
+
+    def _write(self, outcome: Outcome, wanted: Named) -> int:
         from annotator.core.prelabel.joining import joined
 
         document, key = self._document, outcome.key

@@ -68,7 +68,8 @@ class GroupResult:
         if self.left:
             have = "has" if len(self.left) == 1 else "have"
             some = ", ".join(self.left[:3]) + (", …" if len(self.left) > 3 else "")
-            text += f" {_many(len(self.left), 'image')} {have} newer steps and stay: {some}."
+            stay = "stays" if len(self.left) == 1 else "stay"
+            text += f" {_many(len(self.left), 'image')} {have} newer steps and {stay}: {some}."
         return " ".join((text, *self.classes))
 
 

@@ -41,6 +41,7 @@ class FolderDecision:
         count: proposals decided on, or objects named.
         left: images that were not reached, because it was stopped.
         name: what objects were named, "" where nothing was.
+        group: the group step it is in the history of the project.
     """
 
     accept: bool
@@ -48,6 +49,7 @@ class FolderDecision:
     count: int
     left: int = 0
     name: str = ""
+    group: int = 0
 
     @property
     def text(self) -> str:
@@ -102,6 +104,7 @@ class Proposals(QObject):
     def follow_project(self, document: Document) -> None:
         """A project was opened: its filter counts again."""
         self._known, self._overlaps, self._last = None, NO_OVERLAPS, None
+        document.history.finished.connect(lambda done: self._editing.noticed.emit(done.text))
         self._filter = _filter_from_json(document.note(NOTE))
         self.filter_changed.emit(self._filter)
 
@@ -228,8 +231,9 @@ class Proposals(QObject):
 
     @property
     def running(self) -> bool:
-        """Whether a decision for the folder is going on."""
-        return bool(self._queue)
+        """Whether a decision for the folder is going on, or is being taken back."""
+        document = self._editing.document
+        return bool(self._queue) or (document is not None and document.history.running)
 
     @property
     def last(self) -> FolderDecision | None:
@@ -245,7 +249,9 @@ class Proposals(QObject):
             return
         which = self._filter
         steps: dict[str, int] = {}
-        count = 0
+        count, history = 0, document.history
+        verb = "Accept" if accept else "Reject"
+        group = history.begin(verb.lower(), f"{verb} proposals in the whole folder")
 
         def visit(key: str) -> None:
             nonlocal count
@@ -258,13 +264,14 @@ class Proposals(QObject):
                 and not a.hidden
                 and (categories is None or a.category_id in categories)
             ]
-            step, decisions = self._decide(document, key, wanted, accept=accept)
+            with history.inside(group):
+                step, decisions = self._decide(document, key, wanted, accept=accept)
             if step:
                 steps[key] = step
                 count += decisions
 
         def finish() -> None:
-            self._last = FolderDecision(accept, steps, count, len(self._queue))
+            self._last = FolderDecision(accept, steps, count, len(self._queue), group=group)
             self._queue.clear()
             self.finished.emit(self._last)
 
@@ -289,6 +296,8 @@ class Proposals(QObject):
             raise UserError("A decision for the whole folder is still going on.", "Wait for it.")
         steps: dict[str, int] = {}
         count, name = 0, document.category(category_id).name
+        history, total = document.history, sum(map(len, chosen.values()))
+        group = history.begin("name", f"Name {_many(total, 'object')} “{name}”")
 
         def visit(key: str) -> None:
             nonlocal count
@@ -301,12 +310,14 @@ class Proposals(QObject):
             )
             changed = sum(new != old for new, old in zip(after, before, strict=True))
             text = f"Name {name}" if changed == 1 else f"Name {changed:,} objects “{name}”"
-            if step := document.edit(key, after, text):
+            with history.inside(group):
+                step = document.edit(key, after, text)
+            if step:
                 steps[key] = step
                 count += changed
 
         def finish() -> None:
-            self._last = FolderDecision(True, steps, count, len(self._queue), name)
+            self._last = FolderDecision(True, steps, count, len(self._queue), name, group)
             self._queue.clear()
             self.finished.emit(self._last)
 
@@ -318,46 +329,16 @@ class Proposals(QObject):
 
     def take_back(self) -> None:
         """Undo the last decision for the folder as one, where nothing was changed since."""
-        last = self.last
-        if last is not None:
-            self._last = None
-            self.undo_steps(last.steps)
-
-    def undo_steps(self, steps: Mapping[str, int]) -> None:
-        """Undo one step in each of these images, where nothing was changed since.
-
-        Args:
-            steps: number of the step by the key of its image.
-
-        Raises:
-            UserError: a decision for the folder is still going on.
-        """
-        document = self._editing.document
-        if document is None:
+        last, document = self.last, self._editing.document
+        if last is None or document is None:
             return
-        if self.running:
-            raise UserError("A decision for the whole folder is still going on.", "Wait for it.")
-        kept: list[str] = []
-
-        def visit(key: str) -> None:
-            if document.last_step(key) == steps[key]:
-                document.undo(key)
-            else:
-                kept.append(key)
-
-        def finish() -> None:
-            done = len(steps) - len(kept) - len(self._queue)
-            self._queue.clear()
-            text = f"Taken back in {_many(done, 'image')}."
-            if kept:
-                text += f" {_many(len(kept), 'image')} changed since and kept."
-            self._editing.noticed.emit(text)
-
-        self._start(list(steps), visit, finish)
+        if last.steps:
+            document.history.take_back(last.group)
+        self._last = None
 
     def stop(self) -> None:
         """End the decision for the folder here; what is done stays, and can be undone."""
-        if self.running:
+        if self._queue:
             self._slices.stop()
             self._finish()
 

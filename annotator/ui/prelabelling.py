@@ -46,7 +46,7 @@ class Prelabelling(QObject):
         self._workspace, self._settings = workspace, settings
         self._messages, self._window = messages, window
         self._list: ImageList | None = None
-        self._steps: dict[str, int] = {}
+        self._group = 0
         self.run = FolderRun(workspace, settings, self)
         self.field = PrelabelField(self.run, self._show_panel)
         self.panel = PrelabelPanel(workspace, self.run)
@@ -138,16 +138,16 @@ class Prelabelling(QObject):
             actions.append(("Show problems", self._show_panel))
         if report.stopped:
             actions.append(("Go on", self._resume))
-        self._steps = dict(report.steps)
-        if self._steps:
+        self._group = report.group
+        if report.steps:
             actions.append(("Take back", self._take_back))
         level = "warning" if report.failed else "info" if report.stopped else "success"
         banner = self._messages.show_message(text, more, level=level, actions=actions, key=KEY)
         banner.set_fade_after(READING_MS)
 
     def _take_back(self) -> None:
-        steps, self._steps = self._steps, {}
-        self._workspace.proposals.undo_steps(steps)
+        if self._workspace.document is not None and self._group:
+            self._workspace.document.history.take_back(self._group)
         self._messages.dismiss(KEY)
         self.panel.undo.hide()
 

@@ -225,7 +225,7 @@ def test_what_a_person_accepts_meanwhile_stays(
     assert desk.document.record(KEYS[-1]).proposals
     # The whole run is taken back, but for what was changed since.
     desk.document.set_reviewed(KEYS[1], True)
-    desk.workspace.proposals.undo_steps(report.steps)
+    desk.document.history.take_back(report.group)
     desk.until(lambda: not any(desk.document.record(k).proposals for k in KEYS))
     assert desk.document.annotations(KEYS[-1]) == (mine[0],)
 

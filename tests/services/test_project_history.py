@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from annotator.core.annotation import Annotation
-from annotator.services.document import Document
 from annotator.services.history_journal import DONE, UNDONE
 from tests.services.test_document import add, document, folder, mask, opened  # noqa: F401
 
