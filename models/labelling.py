@@ -96,6 +96,7 @@ class LabellerSpec:
         available: returns None when the model can run now, else a sentence saying what is missing.
         takes_names: it looks for any names it is given.
         names: those it knows by itself, if it takes none; () for one that gives no names.
+        effort: what people should know before they start: how long an image takes; "" for little.
     """
 
     id: str
@@ -107,6 +108,7 @@ class LabellerSpec:
     available: Callable[[], str | None] = field(default=lambda: None, repr=False, compare=False)
     takes_names: bool = False
     names: tuple[Name, ...] = ()
+    effort: str = ""
 
 
 @cache

@@ -13,31 +13,14 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from models.naming.templates import TEMPLATES as TEMPLATES
+
 MAX_CLASSES = 20_000
 """Classes of one project at most."""
 MAX_LENGTH = 200
 """Characters of one name at most."""
 MAX_TEMPLATES = 100
 """Sentences every name is put into at most: each takes as long as the first."""
-
-TEMPLATES = (
-    "a photo of a {}.",
-    "This is a photo of a {}",
-    "There is a {} in the scene",
-    "There is the {} in the scene",
-    "a photo of a {} in the scene",
-    "a photo of a small {}.",
-    "a photo of a medium {}.",
-    "a photo of a large {}.",
-    "This is a photo of a small {}.",
-    "This is a photo of a medium {}.",
-    "This is a photo of a large {}.",
-    "There is a small {} in the scene.",
-    "There is a medium {} in the scene.",
-    "There is a large {} in the scene.",
-)
-"""The sentences of ViLD as FC-CLIP and Open-Vocabulary SAM use them; some end without a full stop,
-and published embeddings are reproduced only with exactly these."""
 
 # Marks that turn the text after them around, and a byte order mark that got inside. The marks for
 # a single direction (U+200E, U+200F) and the joiners of emoji and Persian stay.

@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import threading
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -95,8 +97,6 @@ def opened(network_id: str) -> OpenedNetwork:
 
 
 def _load(network_id: str, device: torch.device) -> OmgSeg | RapSam:
-    import torch
-
     from models.omgseg.loading import load_omgseg, load_rapsam
 
     store = WeightStore()
@@ -106,18 +106,33 @@ def _load(network_id: str, device: torch.device) -> OmgSeg | RapSam:
         network = load_omgseg(paths[TOWER], paths[OMGSEG])
     else:
         network = load_rapsam(paths[RAPSAM])
-    try:
+    with spared(TITLES[network_id]):
         return network.to(device)
+
+
+@contextmanager
+def spared(title: str) -> Iterator[None]:
+    """Turns a lack of memory inside into a message for people.
+
+    Raises:
+        ModelError: names the remedy.
+    """
+    import torch
+
+    try:
+        yield
     except torch.OutOfMemoryError as error:
-        raise out_of_memory(TITLES[network_id]) from error
-
-
-def out_of_memory(title: str) -> ModelError:
-    """What people are told when a graphics processor has too little memory."""
-    return ModelError(
-        f"The graphics processor has too little memory for {title}. Close other programs that use "
-        "it, or choose “the processor” in Settings, Model."
-    )
+        raise ModelError(
+            f"The graphics processor has too little memory for {title}. Close other programs that "
+            "use it, or choose “the processor” in Settings, Model."
+        ) from error
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
+            raise
+        raise ModelError(
+            f"There is too little memory for {title}, which needs about 4 GB. Close other "
+            "programs, or choose another model."
+        ) from error
 
 
 def _fingerprint(network_id: str) -> str:

@@ -117,6 +117,9 @@ class FindsEverything(Protocol):
     def locate(self, features: ClipFeatures, boxes: Tensor) -> Found:
         """What boxes (n, 4), parts of the resized image, mean; each for itself."""
 
+    def kernels(self, found: Found) -> Tensor:
+        """Vectors (N, C) whose products with `ClipFeatures.pixels` are the masks."""
+
 
 def run_through(steps: Generator[str, None, ClipFeatures]) -> ClipFeatures:
     """The result of `encoding` when nobody wants to know how far it is."""

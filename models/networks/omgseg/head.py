@@ -145,6 +145,11 @@ class PanopticHead(LocationQueries):
         vectors = self.cls_proj(inside + normal)
         return Found(queries, vectors, self.iou_embed(normal)[:, 0], masks)
 
+    def kernels(self, queries: Tensor) -> Tensor:
+        """What queries (N, C) are multiplied with features for masks by: (N, C)."""
+        found: Tensor = self.mask_embed(self.transformer_decoder.post_norm(queries))
+        return found
+
     def _masks(self, normal: Tensor, pixels: Tensor) -> Tensor:
         return torch.einsum("nc,tchw->nthw", self.mask_embed(normal), pixels)
 

@@ -110,6 +110,10 @@ class OmgSeg(nn.Module):
         *_, queries = self.panoptic_head.states(features, boxes)
         return self.panoptic_head.read(queries, features)
 
+    def kernels(self, found: Found) -> Tensor:
+        """Vectors (N, C) whose products with `ClipFeatures.pixels` are the masks."""
+        return self.panoptic_head.kernels(found.queries)
+
     def clip_sums(self, features: ClipFeatures, masks: Tensor) -> tuple[Tensor, Tensor]:
         """CLIP's last level summed inside masks (N, T, h, w): (N, D), and the cells counted (N).
 

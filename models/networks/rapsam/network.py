@@ -96,6 +96,10 @@ class RapSam(nn.Module):
         """What boxes (n, 4), parts of the resized image, mean; each for itself."""
         return self.panoptic_head.located_masks(features, boxes)
 
+    def kernels(self, found: Found) -> Tensor:
+        """Vectors (N, C) whose products with `ClipFeatures.pixels` are the masks."""
+        return found.queries
+
 
 def narrow_rapsam(seed: int = 0) -> RapSam:
     """A small network with random weights, for tests in milliseconds."""
