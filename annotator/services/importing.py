@@ -74,6 +74,7 @@ class Import:
     fresh_images: int = 0
     classes: Counter[str] = field(default_factory=Counter)
     _ids: dict[int, int] = field(default_factory=dict)
+    _tracks: dict[int, int] = field(default_factory=dict)
 
     @property
     def changed(self) -> int:
@@ -128,6 +129,7 @@ class Import:
     ) -> Iterator[tuple[LabelledImage, list[Annotation]]]:
         self.counts.clear()
         self._ids.clear()
+        self._tracks.clear()
         self.images = self.fresh_images = 0
         for image in self.content.images():
             if self.rules.only_existing and image.file is None:
@@ -150,11 +152,16 @@ class Import:
         after, counts = merged(present, coming, self.rules, new_id, size, self._ids)
         self.counts.update(counts)
         old = set(map(id, present))
-        return tuple(a if id(a) in old else self._linked(a) for a in after)
+        return tuple(a if id(a) in old else self._linked(a, new_id) for a in after)
 
-    def _linked(self, annotation: Annotation) -> Annotation:
+    def _linked(self, annotation: Annotation, new_id: Any) -> Annotation:
         """The object with ids of the project where it names others of the file."""
-        origin = annotation.origin
+        origin, track = annotation.origin, annotation.track
+        if track is not None:
+            if track not in self._tracks:
+                # Nobody else has had a new number, whatever became of the object it was.
+                self._tracks[track] = self._ids.get(track) or new_id()
+            annotation = replace(annotation, track=self._tracks[track])
         if origin.follows is None and origin.resembles is None:
             return annotation
         # Nothing has the id 0.
