@@ -137,7 +137,6 @@ class ImportRun(QObject):
             format_id: "" to find out.
         """
         self.stop()
-        self._turn += 1
         names = self._document.coco_path
         given = (self._turn, path, format_id, self._document.folder, names)
         thread = threading.Thread(target=self._open, args=given, name="import")
@@ -155,17 +154,17 @@ class ImportRun(QObject):
     def take_back(self) -> None:
         """Take the last import back."""
         self.stop()
-        self._turn += 1
         self._undoing = taking_back(self._document)
         self._take_back()
 
     def stop(self) -> bool:
-        """Stop merging after the image it is at; what was done so far can be taken back.
+        """Stop after the image it is at; what was done so far can be taken back.
 
         Returns:
             Whether something was being done.
         """
         feed, work, self._feed, self._work = self._feed, self._work, None, None
+        self._turn += 1
         if feed is None or work is None:
             return False
         feed.stop()
@@ -173,13 +172,17 @@ class ImportRun(QObject):
         work.close()
         return self._is_applying
 
+    def is_at_rest(self) -> bool:
+        """Whether `close` need not wait; ask again a little later after `stop`."""
+        return self._undoing is None and not any(thread.is_alive() for thread in self._threads)
+
     def close(self) -> None:
         """Stop, and wait for the threads."""
         self.stop()
-        self._turn += 1
         # Half of it taken back would be neither here nor there.
         for _ in self._undoing or ():
             pass
+        self._undoing = None
         for thread in self._threads:
             thread.join()
 
@@ -187,7 +190,7 @@ class ImportRun(QObject):
 
     def _begin(self, content: Content, rules: MergeRules, name: str, *, apply: bool) -> None:
         self.stop()
-        turn = self._turn = self._turn + 1
+        turn = self._turn
         self._done, self._is_applying = 0, apply
         feed = self._feed = _Feed(content, lambda: self._courier.post(lambda: self._go_on(turn)))
         self._keep(feed.thread)

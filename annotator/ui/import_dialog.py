@@ -88,6 +88,8 @@ class ImportDialog(QDialog):
         self._content: Content | None = None
         self._has_imported = False
         self._changed = QTimer(self, singleShot=True, interval=SETTLED_MS)
+        self._closing = QTimer(self, singleShot=True, interval=50)
+        self._closing.timeout.connect(self.reject)
         self.setWindowTitle("Import")
         self._make_fields({spec.id: spec.title for spec in readers().values()})
         self._make_rules()
@@ -341,11 +343,19 @@ class ImportDialog(QDialog):
             self._end()
             self._say("Stopped. What was imported so far can be taken back.")
             return
-        super().reject()
+        self._changed.stop()
+        if self._run.is_at_rest():
+            super().reject()
+            return
+        # A large file is read to its end: the window must not wait for it.
+        self._enable(False)
+        self._say("Stopping…")
+        self._closing.start()
 
     def done(self, result: int) -> None:
         """Let the threads end."""
         self._changed.stop()
+        self._closing.stop()
         self._run.close()
         super().done(result)
 

@@ -161,7 +161,7 @@ def test_closing_while_it_reads(qtbot, document, labels):
         dialog.show()
         dialog.choose(labels)
         dialog.buttons.button(QDialogButtonBox.StandardButton.Cancel).click()
-        assert not dialog.isVisible()
+        qtbot.waitUntil(lambda shown=dialog: not shown.isVisible())
     assert not document.annotations("3.png")
 
 
