@@ -6,17 +6,27 @@ from collections.abc import Iterable
 
 from annotator.command import Command
 
+MAGNETIC = (
+    "magnetic", "Magnetic Polygon", ("Shift+T",), "magnetic",
+    "Click along an edge: the outline follows it",
+)  # fmt: skip
+"""A tool that draws: id, text, keys, icon, hint."""
+
 PIXEL_TOOLS: tuple[tuple[str, str, tuple[str, ...], str, str], ...] = (
     ("brush", "Brush", ("B",), "brush", "Paint on the selected object, or begin a new one"),
     ("eraser", "Eraser", ("Shift+B",), "eraser", "Erase from the selected object"),
     ("lasso", "Lasso", ("O",), "lasso", "Draw around what to add to the object, or to remove"),
     ("outline", "Redraw Outline", ("U",), "outline", "Draw a stretch of the outline anew"),
+    ("vertices", "Vertices", ("Z",), "vertices", "Drag the vertices of the selected object"),
     ("fill", "Fill", ("I",), "fill", "Fill a hole, or pixels of about one colour"),
     ("knife", "Knife", ("C",), "knife", "Cut an object in two along a line"),
 )
 """Tools that change pixels: id, text, keys, icon, hint."""
 
 GESTURES: tuple[tuple[str, str, str], ...] = (
+    ("Magnetic polygon", "Click", "Next place: the line to it follows edges; Ctrl: straight"),
+    ("Magnetic polygon", "Right click", "Take back the last place"),
+    ("Magnetic polygon", "Double click · click the first place", "Close the outline"),
     ("Brush and eraser", "Drag", "Paint on the selected object; a new one if none is selected"),
     ("Brush and eraser", "Right drag · Ctrl+Drag · Alt+Drag", "The other one: erase, or paint"),
     ("Brush and eraser", "Alt+Wheel", "Size of the brush"),
@@ -24,6 +34,13 @@ GESTURES: tuple[tuple[str, str, str], ...] = (
     ("Brush and eraser", "Tap Space", "Done with this object: the next stroke begins a new one"),
     ("Lasso", "Drag · right drag", "Add what is enclosed · remove it"),
     ("Redraw outline", "Drag from outline to outline", "The line is the new outline there"),
+    ("Redraw outline", "Click along an edge · double click", "The line follows edges · done"),
+    ("Vertices", "Drag a vertex or a line", "Move it; a line gets a vertex"),
+    ("Vertices", "Double click a line", "Put a vertex in; nothing else changes"),
+    ("Vertices", "Right click · Alt+Click · Delete", "Erase the vertex, or all chosen ones"),
+    ("Vertices", "Drag elsewhere · Ctrl+Click", "Choose several; they move together"),
+    ("Vertices", "Arrow keys · Shift+Arrow keys", "Move the chosen vertices by 1 · by 10 pixels"),
+    ("Vertices", "Alt+Wheel", "Show more vertices, or fewer; no pixel changes"),
     ("Fill", "Click · right click", "Add the hole or the colour · remove the colour"),
     ("Fill", "Drag sideways", "More colours, or fewer"),
     ("Knife", "Drag · Ctrl+Drag", "Cut along a straight line · along a line drawn by hand"),

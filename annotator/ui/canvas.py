@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QContextMenuEvent,
     QFocusEvent,
@@ -28,7 +28,8 @@ from annotator.services.workspace import EDITING_TOOLS
 from annotator.ui import canvas_hits as hits
 from annotator.ui import canvas_view as views
 from annotator.ui import items
-from annotator.ui.canvas_image import SCROLL, ImageView, spot
+from annotator.ui.canvas_image import ImageView, spot
+from annotator.ui.canvas_keys import CanvasKeys
 from annotator.ui.canvas_layers import MaskLayer
 from annotator.ui.canvas_overlay import CandidateItems, Overlay
 from annotator.ui.canvas_painting import Painting
@@ -36,9 +37,9 @@ from annotator.ui.canvas_preview import Previewer
 from annotator.ui.canvas_view import Frame
 from annotator.ui.gestures import Gesture, GestureEvent, Ghost, Grip, Resizing, Sketch
 from annotator.ui.items import AnnotationItem
-from annotator.ui.key_guard import RELEASE_MS
-from annotator.ui.nudging import ARROWS, Nudging
 from annotator.ui.tools import TOOLS, Tool
+from annotator.ui.vertex_editing import VertexEditor
+from annotator.ui.wires import Wires
 from models.api import Box, MaskCandidate, Point, Prompt
 
 if TYPE_CHECKING:
@@ -93,15 +94,11 @@ class Canvas(ImageView):
         self._gesture: Gesture | None = None
         self._parked: dict[tuple[str | None, str], tuple[Gesture, Sketch | None]] = {}
         self._button = ""
-        self._space_down = False
-        self._space_used = False
-        self._nudging = Nudging(self)
-        self._rising: set[int] = set()
-        self._rise = QTimer(self, singleShot=True, interval=RELEASE_MS)
-        self._rise.timeout.connect(self._finish_release)
+        self._keys = CanvasKeys(self)
         self._wheel_rest = 0
         self._preview = Previewer(workspace, self)
         self.painting = Painting(self)
+        self.vertices = VertexEditor(self)
         self._instead: dict[int, Mask] = {}
         self._hold_timer = self._timer(HOLD_MS, self._drop_stale)
         self._refine_timer = self._timer(0, self.viewport().update)
@@ -112,7 +109,7 @@ class Canvas(ImageView):
             "Enter or Space accepts the mask shown or the selected proposals; Escape cancels."
         )
         self._wire()
-        self._show_cursor()
+        self.show_cursor()
 
     def _wire(self) -> None:
         workspace = self._workspace
@@ -248,11 +245,12 @@ class Canvas(ImageView):
     def _follow_selection(self, ids: frozenset[int]) -> None:
         if self._stale:
             return
-        self._nudging.follow_selection(ids)
+        self._keys.nudging.follow_selection(ids)
         self._masks.set_selection(ids)
         self._overlay.selected = tuple(
             item for item in self._masks.items if item.annotation.id in ids
         )
+        self.vertices.follow()
         self.viewport().update()
 
     def _follow_tool(self, tool: str) -> None:
@@ -261,6 +259,7 @@ class Canvas(ImageView):
         self.painting.show_ring(tool == "eraser")
         self._overlay.mark_hovered = self._overlay.handle_hovered = self._overlay.hovered = None
         self._unpark_gesture()
+        self.vertices.follow()
         self._show_hovered()
         self.viewport().update()
 
@@ -382,9 +381,42 @@ class Canvas(ImageView):
         size = QSize(*self._device_size())
         self.painting.paint_live(painter, frame, size, drawn=not pending)
         self._overlay.paint(painter, frame)
+        self.vertices.paint(painter, frame)
         self.painting.paint_ring(painter)
 
     # --- Gestures ---
+
+    @property
+    def busy(self) -> bool:
+        """Whether a gesture is running."""
+        return self._gesture is not None
+
+    @property
+    def button_down(self) -> bool:
+        """Whether a button is held."""
+        return bool(self._button)
+
+    @property
+    def mark_hovered(self) -> bool:
+        """Whether the pointer is over a mark of the prompt."""
+        return self._overlay.mark_hovered is not None
+
+    def remove_hovered_mark(self) -> None:
+        """Take the mark under the pointer out of the prompt."""
+        grip, self._overlay.mark_hovered = self._overlay.mark_hovered, None
+        if grip is not None:
+            self._workspace.set_draft(self._workspace.draft.without(grip.target))
+
+    def new_wires(self) -> Wires:
+        """Lines that follow the edges of the image."""
+        return Wires(self)
+
+    def repeat_move(self) -> None:
+        """Tell the running gesture once more where the pointer is."""
+        if self._gesture is not None and self._pointer is not None:
+            at = self._pointer
+            where = self.to_image(at)
+            self._send(GestureEvent("move", where.x(), where.y(), at.x(), at.y()))
 
     @property
     def workspace(self) -> Workspace:
@@ -394,7 +426,7 @@ class Canvas(ImageView):
     @property
     def drawing(self) -> bool:
         """Whether a shape is being drawn: Enter, Escape and Backspace belong to it."""
-        return self._gesture is not None and self._tool_id in ("box", "polygon")
+        return self._gesture is not None and self._tool.draws
 
     @property
     def _tool(self) -> Tool:
@@ -402,7 +434,7 @@ class Canvas(ImageView):
 
     def escape(self) -> None:
         """Cancel the running gesture, else the open prompt, else the selection."""
-        if self._gesture is not None or self._nudging:
+        if self._gesture is not None or self._keys.nudging:
             self._drop_gesture()
         elif self._workspace.draft:
             self._workspace.clear_draft()
@@ -428,17 +460,14 @@ class Canvas(ImageView):
 
     def undo(self) -> bool:
         """Take back a step of the shape being drawn; False when there is none."""
-        self._finish_release()
-        if self._gesture is not None and self._tool_id in EDITING_TOOLS:
+        self._keys.finish()
+        if self.drawing and self._tool_id != "box":
+            self._send(GestureEvent("take_back"))
+            return True
+        if self.drawing or (self._gesture is not None and self._tool_id in EDITING_TOOLS):
             self._drop_gesture()
             return True
-        if not self.drawing:
-            return False
-        if self._tool_id == "polygon":
-            self._send(GestureEvent("take_back"))
-        else:
-            self._drop_gesture()
-        return True
+        return False
 
     def _send(self, event: GestureEvent) -> None:
         """Start a gesture, or tell the running one what happened."""
@@ -447,7 +476,7 @@ class Canvas(ImageView):
                 self._gesture.send(event)
             elif event.kind in ("press", "double"):
                 self._preview.end()
-                pressed = event if event.kind == "press" else _as_press(event)
+                pressed = replace(event, kind="press", twice=event.kind == "double")
                 self._gesture = self._tool.gesture(self, pressed)
                 next(self._gesture)
                 self.shape_changed.emit()
@@ -458,7 +487,7 @@ class Canvas(ImageView):
 
     def _drop_gesture(self) -> None:
         gesture, self._gesture = self._gesture, None
-        self._nudging.drop()
+        self._keys.nudging.drop()
         if gesture is not None:
             gesture.close()
         self.sketch(None)
@@ -467,7 +496,7 @@ class Canvas(ImageView):
 
     def _park_gesture(self) -> None:
         """Before another tool or image: an unfinished polygon waits, anything else is cancelled."""
-        self._nudging.commit()
+        self._keys.nudging.commit()
         if self._gesture is not None and self._tool.kept:
             place = (self._shown_key, self._tool_id)
             self._parked[place] = (self._gesture, self._overlay.sketch)
@@ -555,15 +584,15 @@ class Canvas(ImageView):
         self._press(event, "double")
 
     def _press(self, event: QMouseEvent, kind: str) -> None:
-        self._finish_release()
-        self._nudging.commit()
+        self._keys.finish()
+        self._keys.nudging.commit()
         self.follow_pointer(spot(event))
         button = event.button()
         left = button == Qt.MouseButton.LeftButton
-        if button == Qt.MouseButton.MiddleButton or (left and self._space_down):
+        if button == Qt.MouseButton.MiddleButton or (left and self._keys.space_down):
             self.start_panning(event)
-            self._space_used = self._space_used or self._space_down
-            self._show_cursor()
+            self._keys.use_space()
+            self.show_cursor()
         elif button in _BUTTONS and self._ready:
             if _BUTTONS[button] == self._button and self._gesture is not None:
                 # Its release went elsewhere (a window that opened, say).
@@ -598,7 +627,7 @@ class Canvas(ImageView):
             self._button = ""
             if self._gesture is not None:
                 self._send(self._event("release", event))
-        self._show_cursor()
+        self.show_cursor()
         event.accept()
 
     def _event(self, kind: str, event: QMouseEvent) -> GestureEvent:
@@ -651,15 +680,17 @@ class Canvas(ImageView):
             if self._tool_id == "select":
                 overlay.handle_hovered = self.handle_at(x, y)
                 overlay.hovered = next(iter(self._items_at(x, y)), None)
+            self.vertices.hover(x, y)
             if overlay.mark_hovered is None and self._hovering():
                 self._preview.ask(Prompt((Point(x, y),)))
             else:
                 self._preview.end()
         if before != (overlay.mark_hovered, overlay.handle_hovered, overlay.hovered):
             self.viewport().update()
-        self._show_cursor()
+        self.show_cursor()
 
-    def _show_cursor(self) -> None:
+    def show_cursor(self) -> None:
+        """The pointer says what a press would do here."""
         shape = self._cursor(self._overlay)
         if self.viewport().cursor().shape() != shape:
             self.viewport().setCursor(shape)
@@ -667,7 +698,7 @@ class Canvas(ImageView):
     def _cursor(self, overlay: Overlay) -> Qt.CursorShape:
         if self._panning is not None or (self._button and self._tool_id == "pan"):
             return Qt.CursorShape.ClosedHandCursor
-        if self._space_down:
+        if self._keys.space_down:
             return Qt.CursorShape.OpenHandCursor
         grip = overlay.mark_hovered or overlay.handle_hovered
         if grip is not None:
@@ -698,6 +729,9 @@ class Canvas(ImageView):
         alt = event.modifiers() & Qt.KeyboardModifier.AltModifier
         if alt and self._tool.paints:
             self.painting.wheel(event)
+            event.accept()
+        elif alt and self.vertices.target() is not None:
+            self.vertices.wheel(event.angleDelta().y() or event.angleDelta().x())
             event.accept()
         elif alt:
             # With Alt, Qt turns the wheel sideways.
@@ -733,86 +767,28 @@ class Canvas(ImageView):
         if (
             event.type() == QEvent.Type.ShortcutOverride
             and isinstance(event, QKeyEvent)
-            and self._claims(event)
+            and self._keys.claims(event)
         ):
             event.accept()
             return True
         return super().event(event)
 
-    def _claims(self, event: QKeyEvent) -> bool:
-        plain = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
-        none = plain == Qt.KeyboardModifier.NoModifier
-        key = event.key()
-        if key in ARROWS:
-            return none or plain == Qt.KeyboardModifier.ShiftModifier
-        if key == Qt.Key.Key_Delete:
-            return none and self._overlay.mark_hovered is not None
-        if key == Qt.Key.Key_Escape:
-            return none and (self._gesture is not None or bool(self._nudging))
-        return none and key == Qt.Key.Key_Space
-
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Space, arrow keys, and Delete and Escape while they mean something here."""
-        key = event.key()
-        if not self._claims(event):
+        """Keys that mean something here and now."""
+        if not self._keys.claims(event):
             super().keyPressEvent(event)
             return
         event.accept()
-        is_repeat = event.isAutoRepeat() or key in self._rising
-        self._rising.discard(key)
-        if key in ARROWS:
-            self._arrow(event)
-        elif key == Qt.Key.Key_Delete:
-            self._delete_hovered_mark()
-        elif key == Qt.Key.Key_Escape:
-            self.escape()
-        elif key == Qt.Key.Key_Space and not is_repeat:
-            self._space_down, self._space_used = True, False
-            self._show_cursor()
-
-    def _delete_hovered_mark(self) -> None:
-        grip, self._overlay.mark_hovered = self._overlay.mark_hovered, None
-        if grip is not None:
-            self._workspace.set_draft(self._workspace.draft.without(grip.target))
-
-    def _arrow(self, event: QKeyEvent) -> None:
-        if self._gesture is None and self._nudging.press(event):
-            return
-        large = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
-        dx, dy = ARROWS[Qt.Key(event.key())]
-        step = SCROLL * (6 if large else 1)
-        self.pan(-dx * step, -dy * step)
+        self._keys.press(event)
+        self.show_cursor()
 
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
         """A short tap of Space accepts; letting go of the arrows keeps the new place."""
-        if event.isAutoRepeat():
-            return
-        key = event.key()
-        if self._nudging.holds(key) or (key == Qt.Key.Key_Space and self._space_down):
-            self._rising.add(key)
-            self._rise.start()
-        else:
+        if not event.isAutoRepeat() and not self._keys.release(event):
             super().keyReleaseEvent(event)
-
-    def _finish_release(self) -> None:
-        """The keys are up: no press followed that would make the release a mere repeat."""
-        self._rise.stop()
-        if Qt.Key.Key_Space in self._rising:
-            used, self._space_down = self._space_used or bool(self._button), False
-            self._show_cursor()
-            if not used:
-                self.accept()
-        risen, self._rising = self._rising, set()
-        self._nudging.release(risen)
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
         """Keys may be released elsewhere."""
         super().focusOutEvent(event)
-        self._rising.clear()
-        self._space_down = False
-        self._nudging.commit()
-        self._show_cursor()
-
-
-def _as_press(event: GestureEvent) -> GestureEvent:
-    return replace(event, kind="press")
+        self._keys.lose()
+        self.show_cursor()

@@ -181,6 +181,7 @@ class Overlay:
             color = items.NEGATIVE if sketch.removes else items.brightened(QColor(self._active()))
             path = [frame.point(x, y) for x, y in sketch.path]
             items.draw_path_sketch(painter, path, color, closed=sketch.closed)
+            items.draw_knots(painter, [frame.point(x, y) for x, y in sketch.knots])
         elif isinstance(sketch, PolygonSketch):
             corners = [frame.point(x, y) for x, y in sketch.corners]
             pointer = frame.point(*sketch.pointer) if sketch.pointer is not None else None

@@ -12,6 +12,8 @@ from models.api import Box, Prompt
 if TYPE_CHECKING:
     from annotator.services.workspace import Workspace
     from annotator.ui.canvas_painting import Painting
+    from annotator.ui.vertex_editing import VertexEditor
+    from annotator.ui.wires import Wires
 
 DRAG = 4.0
 """Viewport pixels the pointer must move before a press counts as a drag."""
@@ -31,6 +33,7 @@ class GestureEvent:
         button: "left" or "right" for presses and releases.
         shift: modifier key; likewise ctrl and alt.
         pressure: of a pen, 0 to 1; 1 for a mouse.
+        twice: a press that is the second one of a double click.
     """
 
     kind: str
@@ -43,6 +46,7 @@ class GestureEvent:
     ctrl: bool = False
     alt: bool = False
     pressure: float = 1.0
+    twice: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +81,15 @@ class PolygonSketch:
 
 @dataclass(frozen=True, slots=True)
 class PathSketch:
-    """A line drawn by hand: open, or "closed" by a straight line; `removes`: it takes away."""
+    """A line drawn by hand: open, or "closed" by a straight line; `removes`: it takes away.
+
+    `knots` are the places that were clicked.
+    """
 
     path: tuple[tuple[float, float], ...]
     closed: bool = False
     removes: bool = False
+    knots: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +120,13 @@ class Surface(Protocol):
     @property
     def painting(self) -> Painting:
         """The object whose pixels are being changed, and the brush."""
+
+    @property
+    def vertices(self) -> VertexEditor:
+        """The vertices of the selected mask."""
+
+    def new_wires(self) -> Wires:
+        """Lines that follow the edges of the image; whoever asks for them ends them."""
 
     @property
     def workspace(self) -> Workspace:

@@ -519,6 +519,15 @@ def draw_path_sketch(
     painter.strokePath(shape, _pen(color, 1.8, 1.0))
 
 
+def draw_knots(painter: QPainter, places: Sequence[QPointF]) -> None:
+    """Where a line was clicked; the first place is larger, a click on it closes the line."""
+    painter.setPen(QPen(QColor(0, 0, 0, 190), 1.4))
+    painter.setBrush(QColor("white"))
+    for place, at in enumerate(places):
+        radius = 3.5 if place else 4.5
+        painter.drawEllipse(at, radius, radius)
+
+
 def _closing(path: Sequence[QPointF]) -> QPainterPath:
     line = QPainterPath(path[-1])
     line.lineTo(path[0])

@@ -29,14 +29,22 @@ def handlers(workspace: Workspace, canvas: Canvas) -> dict[str, Callable[[], obj
         "mask.split": partial(masks.split, 8),
         "mask.split_4": partial(masks.split, 4),
         "mask.keep_largest": masks.keep_largest,
-        "brush.smaller": partial(canvas.painting.resize, -1),
-        "brush.larger": partial(canvas.painting.resize, 1),
+        "brush.smaller": partial(_resize, canvas, -1),
+        "brush.larger": partial(_resize, canvas, 1),
     }
     for operation in ("union", "subtract", "intersect", "exclude"):
         made[f"mask.{operation}"] = partial(masks.combine, operation)
     for overlap in OVERLAPS:
         made[f"overlap.{overlap}"] = partial(_choose_overlap, workspace, overlap)
     return made
+
+
+def _resize(canvas: Canvas, step: int) -> None:
+    """Of the brush; of vertices: how many are shown."""
+    if canvas.vertices.target() is not None:
+        canvas.vertices.set_detail(canvas.vertices.detail - step)
+    else:
+        canvas.painting.resize(step)
 
 
 def _choose_overlap(workspace: Workspace, overlap: Overlap) -> None:

@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from annotator.core.errors import UserError
+from annotator.ui import magnetic_tools
 from annotator.ui.gestures import (
     DRAG,
     Gesture,
@@ -110,6 +111,11 @@ def _draw(
     try:
         event = yield
         while event.kind != "release":
+            if event.kind == "take_back":
+                return ()
+            if event.kind != "move":
+                event = yield
+                continue
             dragged = dragged or distance(press, event) > DRAG
             spot = clamped(surface, event.x, event.y) if closed else (event.x, event.y)
             if straight:
@@ -150,10 +156,11 @@ def _commit(
 
 
 def redraw(surface: Surface, press: GestureEvent) -> Gesture:
-    """Draw a new stretch of the outline, from outline to outline."""
+    """Draw a new stretch of the outline by hand, or click along an edge of the image."""
     if press.button != "left":
         return
     path = yield from _draw(surface, press, closed=False, removes=False)
+    path = path or (yield from magnetic_tools.stretch(surface, press))
     if not path:
         return
     from annotator.core import raster

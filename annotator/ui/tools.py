@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt
 
 from annotator.core.errors import UserError
-from annotator.ui import pixel_tools
+from annotator.ui import magnetic_tools, pixel_tools, vertex_tool
 from annotator.ui.gestures import (
     DRAG,
     NEAR,
@@ -392,6 +392,7 @@ class Tool:
         hovers: shows what a click would give.
         kept: an unfinished gesture waits while another tool or image is used.
         paints: it changes pixels with the brush.
+        draws: Enter, Escape and Backspace belong to its gesture.
     """
 
     id: str
@@ -401,14 +402,23 @@ class Tool:
     hovers: bool = False
     kept: bool = False
     paints: bool = False
+    draws: bool = False
 
 
 TOOLS: Mapping[str, Tool] = {
     tool.id: tool
     for tool in (
         Tool("smart", smart, Qt.CursorShape.CrossCursor, precise=True, hovers=True),
-        Tool("box", box, Qt.CursorShape.CrossCursor, precise=True),
-        Tool("polygon", polygon, Qt.CursorShape.CrossCursor, precise=True, kept=True),
+        Tool("box", box, Qt.CursorShape.CrossCursor, precise=True, draws=True),
+        Tool("polygon", polygon, Qt.CursorShape.CrossCursor, precise=True, kept=True, draws=True),
+        Tool(
+            "magnetic",
+            magnetic_tools.magnetic,
+            Qt.CursorShape.CrossCursor,
+            precise=True,
+            kept=True,
+            draws=True,
+        ),
         Tool("brush", pixel_tools.paint, Qt.CursorShape.CrossCursor, paints=True),
         Tool(
             "eraser",
@@ -417,7 +427,8 @@ TOOLS: Mapping[str, Tool] = {
             paints=True,
         ),
         Tool("lasso", pixel_tools.lasso, Qt.CursorShape.CrossCursor),
-        Tool("outline", pixel_tools.redraw, Qt.CursorShape.CrossCursor),
+        Tool("outline", pixel_tools.redraw, Qt.CursorShape.CrossCursor, draws=True),
+        Tool("vertices", vertex_tool.vertices, Qt.CursorShape.ArrowCursor),
         Tool("fill", pixel_tools.fill, Qt.CursorShape.CrossCursor),
         Tool("knife", pixel_tools.cut, Qt.CursorShape.CrossCursor),
         Tool("select", select, Qt.CursorShape.ArrowCursor),

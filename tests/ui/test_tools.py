@@ -55,7 +55,8 @@ def shape(hand: Hand) -> Mask | Box:
 
 def test_every_tool_is_listed() -> None:
     assert list(TOOLS) == [
-        "smart", "box", "polygon", "brush", "eraser", "lasso", "outline", "fill", "knife",
+        "smart", "box", "polygon", "magnetic", "brush", "eraser", "lasso", "outline",
+        "vertices", "fill", "knife",
         "select", "pan",
     ]  # fmt: skip
 

@@ -22,7 +22,7 @@ THIN = 0.75
 """Strokes with a smaller radius are one pixel wide: their disks would miss pixel centres."""
 
 
-def _empty_crop(x0: float, y0: float, x1: float, y1: float, width: int, height: int) -> Crop | None:
+def room(x0: float, y0: float, x1: float, y1: float, width: int, height: int) -> Crop | None:
     """Room for everything between two corners, inside an image of this size."""
     left, top = max(math.floor(x0), 0), max(math.floor(y0), 0)
     right, bottom = min(math.ceil(x1), width), min(math.ceil(y1), height)
@@ -46,7 +46,7 @@ def stroke(
     if max(radii) < THIN:
         return line((start, end), width, height)
     (xa, ya), (xb, yb), (ra, rb) = start, end, radii
-    crop = _empty_crop(
+    crop = room(
         min(xa - ra, xb - rb), min(ya - ra, yb - rb),
         max(xa + ra, xb + rb), max(ya + ra, yb + rb), width, height,
     )  # fmt: skip
@@ -95,7 +95,7 @@ def line(path: Sequence[Spot], width: int, height: int) -> Crop | None:
     columns, rows = columns[inside], rows[inside]
     if not columns.size:
         return None
-    crop = _empty_crop(columns.min(), rows.min(), columns.max() + 1, rows.max() + 1, width, height)
+    crop = room(columns.min(), rows.min(), columns.max() + 1, rows.max() + 1, width, height)
     if crop is not None:
         crop.pixels[rows - crop.y, columns - crop.x] = True
     return crop
@@ -129,14 +129,14 @@ def polygon(path: Sequence[Spot], width: int, height: int, *, parity: bool = Fal
     if len(spots) < 3:
         return None
     (x0, y0), (x1, y1) = spots.min(axis=0), spots.max(axis=0)
-    crop = _empty_crop(x0, y0, x1, y1, width, height)
+    crop = room(x0, y0, x1, y1, width, height)
     if crop is None:
         return None
-    turns = _turns(spots, crop)
-    return Crop(crop.x, crop.y, turns % 2 == 1 if parity else turns != 0)
+    around = turns(spots, crop)
+    return Crop(crop.x, crop.y, around % 2 == 1 if parity else around != 0)
 
 
-def _turns(spots: NDArray[np.float64], crop: Crop) -> NDArray[np.int16]:
+def turns(spots: NDArray[np.float64], crop: Crop) -> NDArray[np.int16]:
     """How often the outline goes around every pixel centre of a crop."""
     h, w = crop.pixels.shape
     ends = np.roll(spots, -1, axis=0)
