@@ -54,7 +54,7 @@ def text_of(value: Any) -> str:
     return to_json(value).decode("utf-8")
 
 
-def _key(key: str) -> str | bytes:
+def stored_key(key: str) -> str | bytes:
     """File names may hold bytes that are no Unicode; those are kept as bytes."""
     try:
         key.encode("utf-8")
@@ -77,7 +77,7 @@ class AddImages:
         """Insert those that are not there yet."""
         db.executemany(
             "INSERT OR IGNORE INTO images VALUES(?, ?, ?, 0, 0, 1, 0, 0, 0, '{}', '')",
-            zip(self.ids, map(_key, self.keys), self.places, strict=True),
+            zip(self.ids, map(stored_key, self.keys), self.places, strict=True),
         )
         raise_counter(db, "image", self.ids[-1])
 
@@ -333,7 +333,7 @@ def write_header(db: sqlite3.Connection, header: Mapping[str, Any]) -> None:
 
 def insert_image(db: sqlite3.Connection, image: ImageRecord, place: int) -> None:
     """Add an image of a file, if neither its id nor its key is there."""
-    row = (image.id, _key(image.key), place, image.width, image.height, image.orientation,
+    row = (image.id, stored_key(image.key), place, image.width, image.height, image.orientation,
            image.count, STATUSES.index(image.status), image.proposals, text_of(image.extra),
            image.comment)  # fmt: skip
     db.execute("INSERT OR IGNORE INTO images VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from annotator.core.tracks import Cell
 from annotator.services import journal
 from annotator.services.store import Reader, explain_failure
+from annotator.services.track_journal import load_cells
 
 T = TypeVar("T")
 CHUNK = 500
@@ -72,6 +74,20 @@ class Whereabouts:
         """
         self._settle(SETTLE_S)
         return self._read(lambda db: journal.load_undescribed(db, space)) or []
+
+    def sequence(self, keys: Sequence[str]) -> Iterator[tuple[str, list[Cell]]]:
+        """What the table of tracks needs to know of the objects of each image that has some.
+
+        Args:
+            keys: images of one folder.
+
+        Raises:
+            UserError: the journal cannot be read.
+        """
+        self._settle(SETTLE_S)
+        for start in range(0, len(keys), CHUNK):
+            chunk = keys[start : start + CHUNK]
+            yield from self._read(lambda db, some=chunk: load_cells(db, some)) or []  # type: ignore[misc]
 
     def close(self) -> None:
         """Let go of the journal; from now on nothing is found. From any thread."""
