@@ -28,8 +28,10 @@ class FilterBox(QLineEdit):
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self.setPlaceholderText("Filter images")
-        self.setToolTip("Words of the file name or folder (/)")
-        self.setAccessibleName("Filter images by name")
+        self.setToolTip(
+            "Words of the file name or folder (/), or a query: class:dog area:<500 state:look"
+        )
+        self.setAccessibleName("Filter images by name or query")
         self.setClearButtonEnabled(True)
         self.addAction(icon("search"), QLineEdit.ActionPosition.LeadingPosition)
 

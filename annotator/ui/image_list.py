@@ -19,6 +19,7 @@ from annotator.services.thumbnails import Thumbnails
 from annotator.ui.image_filter import ENTER, FilterBox, ImageProgress, StateChips
 from annotator.ui.image_model import ImageModel
 from annotator.ui.image_row import PICTURE, ImageRow, row_height
+from annotator.ui.query_filter import QueryFilter
 from annotator.ui.theme import soft_text
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class ImageList(QWidget):
         self._view = _View(self._model, self)
         self._view.setItemDelegate(ImageRow(self._model, self._thumbnail, self._view))
         self._filter = FilterBox(self)
+        self._query = QueryFilter(self._filter, self)
+        self._found: tuple[str, frozenset[str] | None] = ("", None)
         self._chips = StateChips(self)
         self._progress = ImageProgress(self)
         self._arrange()
@@ -63,6 +66,7 @@ class ImageList(QWidget):
         column.setContentsMargins(6, 6, 6, 4)
         column.setSpacing(6)
         column.addWidget(self._filter)
+        column.addWidget(self._query.line)
         column.addWidget(self._chips)
         column.addWidget(self._view, 1)
         column.addWidget(self._progress)
@@ -82,7 +86,8 @@ class ImageList(QWidget):
         model.modelReset.connect(self._mark_current)
         self._view.chosen.connect(self._show)
         self._view.escaped.connect(self._clear_or_leave)
-        self._filter.textChanged.connect(self._apply_filter)
+        self._filter.textChanged.connect(lambda _: self._query.apply())
+        self._query.found.connect(self._take_found)
         self._filter.accepted.connect(self._show_first)
         self._filter.moved.connect(self._enter_list)
         self._filter.escaped.connect(self._clear_or_leave)
@@ -118,7 +123,7 @@ class ImageList(QWidget):
         """Set both filters, as if the user had."""
         self._chips.set_states(states)
         self._filter.setText(text)
-        self._apply_filter()
+        self._query.apply()
 
     # --- What is open ---
 
@@ -130,10 +135,12 @@ class ImageList(QWidget):
         self._thumbnails.ready.connect(self._show_thumbnail)
         document.images_changed.connect(self._model.add_images)
         document.record_changed.connect(self._model.update_record)
+        self._query.open(document)
         self.set_filter("")
         self._model.set_document(document)
 
     def _close(self) -> None:
+        self._query.open(None)
         if self._document is not None:
             self._document.images_changed.disconnect(self._model.add_images)
             self._document.record_changed.disconnect(self._model.update_record)
@@ -185,8 +192,13 @@ class ImageList(QWidget):
 
     # --- Filter ---
 
-    def _apply_filter(self) -> None:
-        self._model.set_filter(self._filter.text(), self._chips.states)
+    def _take_found(self, words: str, keys: frozenset[str] | None, again: bool) -> None:
+        self._found = (words, keys)
+        self._apply_filter(keep_current=again)
+
+    def _apply_filter(self, *, keep_current: bool = False) -> None:
+        words, keys = self._found
+        self._model.set_filter(words, self._chips.states, keys, keep_current=keep_current)
         self._follow_counts()
         self._view.viewport().update()
 

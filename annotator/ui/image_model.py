@@ -56,6 +56,7 @@ class ImageModel(QAbstractListModel):
         self._sticky = ""
         self._text: tuple[str, ...] = ()
         self._wanted: frozenset[int] = frozenset()
+        self._only: frozenset[str] | None = None
         self._forget_all()
         self._slices = QTimer(self)
         self._slices.setInterval(0)
@@ -144,7 +145,7 @@ class ImageModel(QAbstractListModel):
     @property
     def filtered(self) -> bool:
         """Whether a filter is set."""
-        return bool(self._text or self._wanted)
+        return bool(self._text or self._wanted) or self._only is not None
 
     # --- Changes ---
 
@@ -246,23 +247,39 @@ class ImageModel(QAbstractListModel):
         before, self._sticky = self._sticky, key
         self.touch(before)
         self.touch(key)
-        if self._wanted and before != key and (place := self._place.get(before)) is not None:
+        picky = self._wanted or self._only is not None
+        if picky and before != key and (place := self._place.get(before)) is not None:
             self._show_or_hide(place)
 
-    def set_filter(self, text: str, states: Iterable[ImageState]) -> None:
+    def set_filter(
+        self,
+        text: str,
+        states: Iterable[ImageState],
+        only: frozenset[str] | None = None,
+        *,
+        keep_current: bool = False,
+    ) -> None:
         """Show images whose key has all words of the text and whose state is one of these.
 
-        No words: any key. No states: any state.
+        Args:
+            text: no words: any key.
+            states: none: any state.
+            only: of these keys alone; None: of all.
+            keep_current: the current image stays until it is left.
         """
         words = tuple(text.casefold().split())
         wanted = frozenset(map(STATES.index, states))
-        if (words, wanted) != (self._text, self._wanted):
-            self._text, self._wanted = words, wanted
-            self._refilter()
+        if (words, wanted, only) != (self._text, self._wanted, self._only):
+            stays = self._place[self._sticky] if self.row_of(self._sticky) >= 0 else None
+            self._text, self._wanted, self._only = words, wanted, only
+            self._refilter(stays if keep_current else None)
 
-    def _refilter(self) -> None:
+    def _refilter(self, stays: int | None = None) -> None:
         everything = range(len(self._keys)) if self._order is None else self._order
         rows = self._passing(everything)
+        if stays is not None and not self._passing((stays,)):
+            rank = self._rank_of(stays)
+            rows.insert(bisect_left(rows, rank, key=self._rank_of), stays)
         if rows == self._rows:
             return
         self.beginResetModel()
@@ -276,17 +293,23 @@ class ImageModel(QAbstractListModel):
             places = [place for place in places if word in lowered[place]]
         if wanted:
             places = [place for place in places if states[place] in wanted]
+        if (only := self._only) is not None:
+            places = [place for place in places if self._keys[place] in only]
         return list(places)
 
     def _row_at(self, place: int) -> int:
         """The row of an image, or where it would be."""
+        return bisect_left(self._rows, self._rank_of(place), key=self._rank_of)
+
+    def _rank_of(self, place: int) -> int:
+        """Where an image stands in the natural order."""
         if self._order is None:
-            return bisect_left(self._rows, place)
+            return place
         if self._ranks is None:
             self._ranks = [0] * len(self._order)
             for rank, image in enumerate(self._order):
                 self._ranks[image] = rank
-        return bisect_left(self._rows, self._ranks[place], key=self._ranks.__getitem__)
+        return self._ranks[place]
 
     # --- What takes long is done in slices of a few milliseconds ---
 
