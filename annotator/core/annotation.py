@@ -12,6 +12,8 @@ from annotator.core.mask import Mask
 from models.api import Box, Prompt
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+IS_THING = "isthing"
+"""Of the other keys of a category: 0 for stuff."""
 
 
 def _nothing() -> Mapping[str, Any]:
@@ -131,6 +133,11 @@ class Category:
     supercategory: str = ""
     extra: Mapping[str, Any] = field(default_factory=_nothing)
     synonyms: tuple[str, ...] = ()
+
+    @property
+    def is_thing(self) -> bool:
+        """Whether it can be counted, else it is stuff (sky): `isthing` of COCO's panoptic files."""
+        return bool(self.extra.get(IS_THING, 1))
 
 
 class ImageState(Enum):

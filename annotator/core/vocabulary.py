@@ -1,7 +1,8 @@
 """A vocabulary as text: one class per line, its name first, synonyms after commas.
 
-Lines that begin with "#" are comments. A backslash takes the special meaning from a comma, from a
-"#" at the beginning and from another backslash, so that every name can be written.
+Lines that begin with "#" are comments; "~" before a name says that it is stuff. A backslash takes
+the special meaning from a comma, from "#" and "~" at the beginning and from another backslash, so
+that every name can be written.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from models.naming.templates import TEMPLATES as TEMPLATES
@@ -27,7 +28,7 @@ MAX_TEMPLATES = 100
 _UNWANTED = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 _BREAK = re.compile(r"\r\n|\r|\n")
 _PART = re.compile(r"(?:\\.|[^,\\]|\\$)*")
-_ESCAPED = re.compile(r"\\([\\,#])")
+_ESCAPED = re.compile(r"\\([\\,#~])")
 _SLASHES = re.compile(r"\([^)]*\)|_or_|/")
 
 
@@ -41,6 +42,7 @@ class Entry:
         line: where it stands, from 1; 0 for none.
         color: "#rrggbb", "" for whatever it has.
         supercategory: None for whatever it has.
+        is_thing: it can be counted, else it is stuff (sky); None for whatever it is.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Entry:
     line: int = 0
     color: str = ""
     supercategory: str | None = None
+    is_thing: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +125,22 @@ def _tidy(line: str) -> str:
 # --- Text ---
 
 
-def to_text(entries: Iterable[tuple[str, Sequence[str]]]) -> str:
-    """Names with their synonyms, one class per line; `parse` is the inverse."""
-    return "\n".join(_line(name, synonyms) for name, synonyms in entries)
+def to_text(entries: Iterable[tuple[str, Sequence[str]]], stuff: Collection[str] = ()) -> str:
+    """Names with their synonyms, one class per line; `parse` is the inverse.
+
+    Args:
+        entries: the classes.
+        stuff: the names of those that cannot be counted.
+    """
+    return "\n".join(
+        ("~" if name in stuff else "") + _line(name, synonyms) for name, synonyms in entries
+    )
 
 
 def _line(name: str, synonyms: Sequence[str]) -> str:
     names = [clean_name(n).replace("\\", "\\\\").replace(",", "\\,") for n in (name, *synonyms)]
     line = ", ".join(names)
-    return f"\\{line}" if line.startswith("#") else line
+    return f"\\{line}" if line.startswith(("#", "~")) else line
 
 
 def parse(text: str, distinct: Collection[str] = ()) -> Vocabulary:
@@ -182,7 +192,8 @@ class _Parsing:
         self._findings.append(Finding(line, text, is_error))
 
     def _take(self, number: int, line: str) -> None:
-        names, is_complete = _names(line)
+        is_thing = not line.startswith("~")
+        names, is_complete = _names(line.removeprefix("~"))
         if not names:
             self._find(number, "No name in this line; it is left out.")
             return
@@ -195,14 +206,14 @@ class _Parsing:
         place = self._places.get(key)
         if place is None:
             self._places[key] = len(self._entries)
-            entry = Entry(name, _unique(name, synonyms), number)
+            entry = Entry(name, _unique(name, synonyms), number, is_thing=is_thing)
             if len(entry.synonyms) < len(synonyms):
                 self._find(number, "A name stands twice in this line; once is enough.")
             self._entries.append(entry)
             return
         first = self._entries[place]
         more = _unique(first.name, (*first.synonyms, *synonyms))
-        self._entries[place] = Entry(first.name, more, first.line)
+        self._entries[place] = replace(first, synonyms=more)
         self._find(number, f"“{name}” stands in line {first.line} already; they are one class.")
 
     def _look_for_shared(self) -> None:

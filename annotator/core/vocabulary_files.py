@@ -7,12 +7,13 @@ import json
 import mmap
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
+from annotator.core.annotation import IS_THING
 from annotator.core.errors import UserError
 from annotator.core.files import explain, from_json
 from annotator.core.vocabulary import (
@@ -188,10 +189,7 @@ def _from_values(values: list[Any], path: Path) -> Vocabulary:
         raise _no_list(path)
     merged = parse(to_text((e.name, e.synonyms) for e in entries))
     looks = {e.name: e for e in reversed(entries)}
-    found = tuple(
-        Entry(e.name, e.synonyms, 0, looks[e.name].color, looks[e.name].supercategory)
-        for e in merged.entries
-    )
+    found = tuple(replace(looks[e.name], synonyms=e.synonyms) for e in merged.entries)
     findings = merged.findings
     if nameless:
         findings = (Finding(0, f"{nameless:,} categories without a name are left out."), *findings)
@@ -218,6 +216,7 @@ def _entry(value: Any) -> Entry | None:
         tuple(name for name in cleaned[1:] if name),
         color=color if isinstance(color, str) and _COLOR.fullmatch(color) else "",
         supercategory=clean_name(upper) if isinstance(upper, str) and upper else None,
+        is_thing=bool(value[IS_THING]) if IS_THING in value else None,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from annotator.core.annotation import Category
+from annotator.core.annotation import IS_THING, Category
 from annotator.core.palette import free_colors
 from annotator.core.vocabulary import Entry, clean_name, same_name
 
@@ -22,7 +22,8 @@ class Plan:
         by_line: the class each line means.
         added: names.
         renamed: old and new name.
-        changed: names of classes with other synonyms, another colour or super-category.
+        changed: names of classes with other synonyms, another colour or super-category, or
+            that became stuff or things.
         removed: names.
         kept: names of classes that cannot go, and why.
         is_reordered: classes that stay come in another order.
@@ -147,7 +148,8 @@ def _combine(old: Category | None, entry: Entry) -> Category:
     """The class with what the entry says about it."""
     upper = entry.supercategory
     if old is None:
-        return Category(NEW, entry.name, entry.color, upper or "", synonyms=entry.synonyms)
+        extra = {} if entry.is_thing in (None, True) else {IS_THING: 0}
+        return Category(NEW, entry.name, entry.color, upper or "", extra, entry.synonyms)
     same = clean_name(old.name) == entry.name
     as_before = tuple(map(clean_name, old.synonyms)) == entry.synonyms
     return replace(
@@ -156,6 +158,9 @@ def _combine(old: Category | None, entry: Entry) -> Category:
         color=entry.color or old.color,
         supercategory=old.supercategory if upper is None else upper,
         synonyms=old.synonyms if as_before else entry.synonyms,
+        extra=old.extra
+        if entry.is_thing in (None, old.is_thing)
+        else {**old.extra, IS_THING: int(not old.is_thing)},
     )
 
 

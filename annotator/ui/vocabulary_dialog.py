@@ -52,7 +52,8 @@ PAUSE_MS = 150
 """Typing stops for this long before the text is read again."""
 EXPLANATION = (
     "One class per line, synonyms after commas. Editing a line renames its class, and its objects "
-    "with it; moving lines changes the order. “#” begins a comment."
+    "with it; moving lines changes the order. “#” begins a comment; “~” before a name marks stuff, "
+    "which cannot be counted: ~sky."
 )
 HINT = "dog, puppy, hound\ncat, kitten\nbicycle, bike"
 FILES = "Lists of classes (*.txt *.csv *.json);;All files (*)"
@@ -103,7 +104,10 @@ class VocabularyDialog(QDialog):
         self._build()
         self._wire()
         self.text.load(
-            to_text((category.name, category.synonyms) for category in present),
+            to_text(
+                ((category.name, category.synonyms) for category in present),
+                {category.name for category in present if not category.is_thing},
+            ),
             [category.id for category in present],
         )
         self._timer.stop()
@@ -354,7 +358,8 @@ class VocabularyDialog(QDialog):
         """
         entries = vocabulary.entries
         keys = [self._key_of(entry) for entry in entries]
-        text = to_text((entry.name, entry.synonyms) for entry in entries)
+        stuff = {entry.name for entry in entries if entry.is_thing is False}
+        text = to_text(((entry.name, entry.synonyms) for entry in entries), stuff)
         if self.replaces.isChecked():
             self.text.replace_text(text, keys)
         else:

@@ -142,7 +142,13 @@ def test_text_and_back(classes):
 
 @pytest.mark.parametrize(
     ("name", "line"),
-    [("chair, wooden", "chair\\, wooden"), ("#1", "\\#1"), ("a\\b", "a\\\\b"), ("\\,", "\\\\\\,")],
+    [
+        ("chair, wooden", "chair\\, wooden"),
+        ("#1", "\\#1"),
+        ("~1", "\\~1"),
+        ("a\\b", "a\\\\b"),
+        ("\\,", "\\\\\\,"),
+    ],
 )
 def test_escapes(name, line):
     assert to_text([(name, ())]) == line
@@ -414,3 +420,34 @@ def test_twenty_thousand_new_colours_repeat():
     settled = settle([Category(NEW, str(i), "") for i in range(20_000)], (), 0)
     assert len({c.color for c in settled[:19]}) == 19
     assert all(c.color.startswith("#") for c in settled)
+
+
+def test_stuff_is_marked_and_told_apart(tmp_path):
+    found = parse("~ sky, heaven\ndog\n\\~approximately")
+    assert [(e.name, e.synonyms, e.is_thing) for e in found.entries] == [
+        ("sky", ("heaven",), False),
+        ("dog", (), True),
+        ("~approximately", (), True),
+    ]
+    text = to_text(pairs(found), {"sky"})
+    assert parse(text).entries == found.entries
+    assert [e.name for e in parse("~sky\nsky, heaven").entries if e.is_thing is False] == ["sky"]
+    (tmp_path / "c.json").write_text(
+        '[{"id": 1, "name": "sky", "isthing": 0}, {"id": 2, "name": "dog", "isthing": 1},'
+        ' {"id": 3, "name": "cat"}]'
+    )
+    read = read_vocabulary(tmp_path / "c.json").entries
+    assert [entry.is_thing for entry in read] == [False, True, None]
+
+
+def test_stuff_becomes_isthing_of_the_class():
+    present = [Category(1, "sky", "#111111"), Category(2, "sea", "#222222", "", {"isthing": 0})]
+    entries = parse("~sky\nsea\n~grass").entries
+    made = plan(present, entries, {1: 1, 2: 2}, lambda _: "")
+    assert [category.is_thing for category in made.categories] == [False, True, False]
+    assert [dict(category.extra) for category in made.categories] == [
+        {"isthing": 0}, {"isthing": 1}, {"isthing": 0},
+    ]  # fmt: skip
+    assert made.changed == ("sky", "sea")
+    as_they_are = [Entry("sky", line=1), Entry("sea", line=2)]
+    assert plan(present, as_they_are, {1: 1, 2: 2}, lambda _: "").is_empty

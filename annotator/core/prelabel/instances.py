@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from annotator.core.annotation import Category
-from annotator.core.prelabel.proposing import NOT_NUMBERS, Answer, Checked
-from annotator.core.troubles import Trouble
+from annotator.core.prelabel.proposing import Answer, Checked
+from annotator.core.troubles import NOT_NUMBERS, Trouble
 from models.api import Embedding, MaskCandidate
 from models.everything import Footprint, footprint, overlap
 from models.labelling import LabelledMask, Name, labelled
@@ -44,9 +44,7 @@ def vocabulary(categories: Iterable[Category]) -> tuple[Name, ...]:
 
     Stuff is what COCO's panoptic files say it is: a class with `isthing` 0.
     """
-    return tuple(
-        Name(one.name, one.synonyms, bool(one.extra.get("isthing", 1))) for one in categories
-    )
+    return tuple(Name(one.name, one.synonyms, one.is_thing) for one in categories)
 
 
 class Instances:
