@@ -150,6 +150,7 @@ class Canvas(ImageView):
         self._views.clear()
         self._shown_key = None
         self._clear_pixels()
+        self.vertices.follow()
 
     def _clear_pixels(self, message: str = "") -> None:
         self._stale = False
