@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from annotator.commands.format_options import (
@@ -37,6 +38,10 @@ def run(arguments: list[str]) -> int:
         "-o", "--out", type=Path, required=True, metavar="OUT",
         help="a new folder; for COCO also a .json file",
     )  # fmt: skip
+    parser.add_argument("--query", metavar="Q", help="only the images this means, as in the "
+                        "window's filter: 'class:dog score:<0.6'")  # fmt: skip
+    parser.add_argument("--with-rejected", action="store_true",
+                        help="also images and objects that a person rejected")  # fmt: skip
     add_output(parser)
     given = parser.parse_args(arguments)
     return guarded("export", lambda: _export(given))
@@ -49,7 +54,14 @@ def _export(given: argparse.Namespace) -> int:
 
     spec, options = format_spec(given.format), output_options(given)
     check_place(given.folder, given.out, options.images)
-    with project_content(given.folder, given.project) as content:
+    keys = None
+    if given.query:
+        from annotator.services.querying import meant
+
+        keys = meant(given.folder, given.project, given.query)
+    rejected = given.with_rejected
+    options = replace(options, keys=keys, rejected=rejected)
+    with project_content(given.folder, given.project, rejected=rejected) as content:
         report = export(content, spec, given.out, options, progress())
     tell(report, as_json=given.json)
     return 0

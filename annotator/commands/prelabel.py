@@ -151,6 +151,11 @@ def _todo(
     before = target.begin(current, known, source.labels, resume=given.resume)
     if given.resume and not before:
         say("There is nothing to go on with: this begins with the first image.")
+    if given.query:
+        from annotator.services.querying import meant as asked_for
+
+        found = asked_for(given.folder, given.project, given.query)
+        keys = [key for key in keys if key in found or target.is_done(key)]
     meant = [k for k in keys if target.is_done(k) or in_scope(target.record(k), given.scope)]
     meant = meant[: given.limit]
     todo = [key for key in meant if not target.is_done(key)]

@@ -72,6 +72,11 @@ def parser() -> argparse.ArgumentParser:
         help="all images; those without objects and proposals; those without objects. The latter "
         "two leave reviewed images out (all)",
     )
+    add(
+        "--query",
+        metavar="Q",
+        help="only the images this means, as in the window's filter: 'state:untouched name:/IMG/'",
+    )
     add("--limit", type=_whole, metavar="N", help="only the first N of them")
     add("--out", type=Path, metavar="FILE", help="write a COCO results file instead")
     add("--project", type=Path, metavar="DIR", help="where the project is kept, if elsewhere")
@@ -133,6 +138,8 @@ def checked(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Segme
         parser.error("--side is for everything mode, which --boxes replaces")
     if given.compare and (given.out is not None or given.resume):
         parser.error("--compare writes nothing: --out and --resume say how")
+    if given.query and given.engine == "ray":
+        parser.error("--query asks a project on this machine; a cluster has none")
     if given.vocabulary is None and (given.names_model or given.min_name_score is not None):
         parser.error("--names-model and --min-name-score say something about --vocabulary")
     for path in filter(None, (given.boxes, given.names)):

@@ -77,7 +77,7 @@ class ExportRun(QObject):
         try:
             check_place(folder, out, options.images)
             self._document.flush(10)
-            with project_content(folder, project) as content:
+            with project_content(folder, project, rejected=options.rejected) as content:
                 report = export(content, spec, out, options, self._advance)
         except UserError as error:
             self._courier.post(lambda error=error: self.failed.emit(error))  # type: ignore[misc]

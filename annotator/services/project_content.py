@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -26,14 +26,21 @@ from annotator.services.journal import (
 from annotator.services.project_folder import COCO, known_journal
 from annotator.services.store import explain_failure
 
-_VALUES = "SELECT value FROM annotations WHERE image=? AND NOT proposed ORDER BY place"
+# The text is looked for first: reading JSON costs much more, and an attribute may say the same.
+_REJECTED = """
+(instr(value, '"status":"rejected"') AND json_extract(value, '$.status') IS 'rejected')"""
+_COUNTS = f"""
+SELECT image, count(*) FROM annotations WHERE NOT proposed AND {_REJECTED} GROUP BY image"""
+_VALUES = "SELECT value FROM annotations WHERE image=? AND NOT proposed{} ORDER BY place"
 _TEXTS = """
 SELECT CAST(group_concat(coco, char(44, 10)) AS BLOB), count(coco) = count(*)
-FROM (SELECT coco FROM annotations WHERE image=? AND NOT proposed ORDER BY place)"""
+FROM (SELECT coco FROM annotations WHERE image=? AND NOT proposed{} ORDER BY place)"""
 
 
 @contextmanager
-def project_content(folder: Path, project_dir: Path | None = None) -> Iterator[Content]:
+def project_content(
+    folder: Path, project_dir: Path | None = None, *, rejected: bool = True
+) -> Iterator[Content]:
     """What is accepted in a project; use it on one thread, and not after the end.
 
     Where the folder has no project yet, its COCO file is read.
@@ -41,6 +48,7 @@ def project_content(folder: Path, project_dir: Path | None = None) -> Iterator[C
     Args:
         folder: the images.
         project_dir: the project's own files, None for the usual place.
+        rejected: objects that a person rejected, too.
 
     Raises:
         UserError: there is no project and no COCO file, or it cannot be read.
@@ -54,7 +62,7 @@ def project_content(folder: Path, project_dir: Path | None = None) -> Iterator[C
         db = connect_beside(journal)
         try:
             db.execute("BEGIN")
-            yield _of_journal(db, folder)
+            yield _of_journal(db, folder, rejected=rejected)
         finally:
             db.close()
     except sqlite3.Error as error:
@@ -85,15 +93,19 @@ def _of_coco(folder: Path) -> Content:
     return read(Origin(folder / COCO, folder))
 
 
-def _of_journal(db: sqlite3.Connection, folder: Path) -> Content:
+def _of_journal(db: sqlite3.Connection, folder: Path, *, rejected: bool) -> Content:
+    left_out = {} if rejected else dict(db.execute(_COUNTS))
     count = db.execute("SELECT count(*) FROM images").fetchone()[0]
     return Content(
-        tuple(load_categories(db)[0]), partial(_images, db, _Files(folder)), count, load_header(db),
+        tuple(load_categories(db)[0]), partial(_images, db, _Files(folder), left_out), count,
+        load_header(db),
         load_counter(db, "unnamed"), name=folder.name,
     )  # fmt: skip
 
 
-def _images(db: sqlite3.Connection, files: _Files) -> Iterator[LabelledImage]:
+def _images(
+    db: sqlite3.Connection, files: _Files, left_out: Mapping[int, int]
+) -> Iterator[LabelledImage]:
     from annotator.core.formats.reading import Later
 
     for row in load_images(db):
@@ -101,8 +113,10 @@ def _images(db: sqlite3.Connection, files: _Files) -> Iterator[LabelledImage]:
         if not image.width and file is not None:
             width, height, orientation = files.size(image.key, file)
             image = replace(image, width=width, height=height, orientation=orientation)
-        objects = Later(image.count, partial(_annotations, db, image.id))
-        yield LabelledImage(image, objects, file, coco=partial(_texts, db, image.id))
+        missing = left_out.get(image.id, 0)
+        rest = f" AND NOT {_REJECTED}" if missing else ""
+        objects = Later(image.count - missing, partial(_annotations, db, image.id, rest))
+        yield LabelledImage(image, objects, file, coco=partial(_texts, db, image.id, rest))
 
 
 class _Files:
@@ -137,11 +151,12 @@ class _Files:
         return self._sizes[key]
 
 
-def _annotations(db: sqlite3.Connection, image: int) -> list[Annotation]:
-    return [annotation_from_json(from_json(value)) for (value,) in db.execute(_VALUES, (image,))]
+def _annotations(db: sqlite3.Connection, image: int, rest: str) -> list[Annotation]:
+    rows = db.execute(_VALUES.format(rest), (image,))
+    return [annotation_from_json(from_json(value)) for (value,) in rows]
 
 
-def _texts(db: sqlite3.Connection, image: int) -> bytes | None:
+def _texts(db: sqlite3.Connection, image: int, rest: str) -> bytes | None:
     text: bytes | None
-    text, is_whole = db.execute(_TEXTS, (image,)).fetchone()
+    text, is_whole = db.execute(_TEXTS.format(rest), (image,)).fetchone()
     return text if is_whole and text else None

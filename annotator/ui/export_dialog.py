@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,8 @@ IMAGES = (
     ("symlink", "Symbolic links"),
 )
 SCOPES = (("all", "All"), ("annotated", "With objects"), ("reviewed", "Reviewed"))
+LISTED = "listed"
+"""The scope of the images the image list shows."""
 GROUPS = (
     ("", "Image by image"),
     ("folder", "Folders stay together"),
@@ -53,11 +56,13 @@ NOTE = "export"
 """The project's note with what was chosen last."""
 
 
-def open_export(workspace: Workspace, window: QWidget) -> ExportDialog | None:
+def open_export(
+    workspace: Workspace, window: QWidget, listed: Sequence[str] = ()
+) -> ExportDialog | None:
     """Show the dialog for the open project; None where none is open."""
     if workspace.document is None:
         return None
-    dialog = ExportDialog(workspace.document, window)
+    dialog = ExportDialog(workspace.document, window, listed)
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     dialog.open()
     return dialog
@@ -69,10 +74,14 @@ class ExportDialog(QDialog):
     Args:
         document: the project.
         parent: the window.
+        listed: keys of the images the image list shows; offered where those are not all.
     """
 
-    def __init__(self, document: Document, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, document: Document, parent: QWidget | None = None, listed: Sequence[str] = ()
+    ) -> None:
         super().__init__(parent)
+        self._listed = frozenset(listed)
         from annotator.core.formats.registry import writers
 
         self._document = document
@@ -96,6 +105,10 @@ class ExportDialog(QDialog):
         self.about.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.images = choices(IMAGES, "Image files", self)
         self.scope = choices(SCOPES, "Which images", self)
+        if 0 < len(self._listed) < len(self._document.keys()):
+            self.scope.addItem(f"Listed now ({len(self._listed):,})", LISTED)
+        self.rejected = QCheckBox("Also what was rejected", self)
+        self.rejected.setToolTip("Images and objects that a person rejected are left out otherwise")
         self.upright = QCheckBox("Corrected copies of images that EXIF turns", self)
         self.upright.setToolTip("Readers that ignore EXIF see them turned. Originals stay.")
         self.split = QCheckBox("Divide", self)
@@ -122,6 +135,7 @@ class ExportDialog(QDialog):
         form.addRow("&Format:", self.format)
         form.addRow("", self.about)
         form.addRow("&Images:", self.scope)
+        form.addRow("", self.rejected)
         form.addRow("Image fi&les:", self.images)
         form.addRow("", self.upright)
         parts = QHBoxLayout()
@@ -172,7 +186,10 @@ class ExportDialog(QDialog):
             splits = Splits(ratios, self.seed.value(), stratify, group)
         upright = self.upright.isChecked() and self.upright.isEnabled()
         images = self.images.currentData()
-        return ExportOptions(images, upright, splits, False, self.scope.currentData())
+        scope = self.scope.currentData()
+        keys = self._listed if scope == LISTED else None
+        scope = "all" if scope == LISTED else scope
+        return ExportOptions(images, upright, splits, False, scope, keys, self.rejected.isChecked())
 
     @Slot()
     def _explain(self) -> None:

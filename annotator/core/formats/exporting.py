@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from annotator.core.annotation import Status
 from annotator.core.errors import UserError
 from annotator.core.formats.api import Content, FormatSpec, LabelledImage
 from annotator.core.formats.image_files import MODES, ROTATED, place_images
@@ -28,6 +29,8 @@ class ExportOptions:
         splits: how to divide the images, None for not at all.
         overwrite: whether files at the place of the export may be replaced.
         scope: which images: one of `SCOPES`.
+        keys: only these images; None for all that are in scope.
+        rejected: rejected images, too; rejected objects are for whoever makes the content.
     """
 
     images: str = MODES[0]
@@ -35,6 +38,8 @@ class ExportOptions:
     splits: Splits | None = None
     overwrite: bool = False
     scope: str = SCOPES[0]
+    keys: frozenset[str] | None = None
+    rejected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +100,7 @@ def export(
     if spec.write is None:
         raise UserError(f"{spec.title} can only be read.", "Choose another format.")
     file = _single_file(spec, out, options)
-    content = _watched(_scoped(content, options.scope), progress)
+    content = _watched(_scoped(content, options), progress)
     if options.splits is not None:
         content = divided(content, options.splits)
     elif content.splits and file:
@@ -154,14 +159,19 @@ def _prepared(
     return replace(content, images=images)
 
 
-def _scoped(content: Content, scope: str) -> Content:
-    if scope == "all":
-        return content
+def _scoped(content: Content, options: ExportOptions) -> Content:
+    def is_meant(image: LabelledImage) -> bool:
+        record = image.record
+        if options.keys is not None and record.key not in options.keys:
+            return False
+        if record.status is Status.REJECTED and not options.rejected:
+            return False
+        if options.scope == "all":
+            return True
+        return record.reviewed if options.scope == "reviewed" else len(image.annotations) > 0
 
     def images() -> Iterator[LabelledImage]:
-        for image in content.images():
-            if image.record.reviewed if scope == "reviewed" else len(image.annotations):
-                yield image
+        return filter(is_meant, content.images())
 
     return replace(content, images=images)
 
