@@ -34,7 +34,11 @@ FIRST = 4
 TOOL = "vertices"
 MOST_HANDLES = 3000
 """More are not drawn: they would cover everything."""
+MOST_SMOOTH = 1500
+"""Lines between more vertices are drawn thin and plain."""
 _SIZE = 7.0
+_PIECE = 128
+"""Vertices in one piece of the lines."""
 
 
 class VertexEditor(QObject):
@@ -51,7 +55,7 @@ class VertexEditor(QObject):
         self._target: int | None = None
         self._mask: Mask | None = None
         self._keep: tuple[tuple[Spot, ...], tuple[Spot, ...]] = ((), ())
-        self._path = QPainterPath()
+        self._lines: list[QPainterPath] = []
         self._moving: dict[Handle, Spot] = {}
         self._nudge = (0, 0)
         self._down: set[int] = set()
@@ -97,7 +101,7 @@ class VertexEditor(QObject):
             self._queue.deleteLater()
             self._queue = None
         self._target = self._mask = None
-        self._path = QPainterPath()
+        self._lines = []
         self._show((), ())
         if self._bar is not None:
             self._bar.hide()
@@ -112,8 +116,6 @@ class VertexEditor(QObject):
 
     def _trace(self) -> None:
         """Find the vertices of the mask, on a thread: outlines may have very many corners."""
-        from annotator.core.editing.vertices import renewed
-
         if self._mask is None:
             return
         if self._queue is None:
@@ -123,26 +125,19 @@ class VertexEditor(QObject):
         keep, moved = self._keep
         self._queue.submit(
             "trace",
-            partial(renewed, self._mask, DETAILS[self.detail], keep, moved),
+            partial(_traced, self._mask, DETAILS[self.detail], keep, moved),
             self._take,
             self._canvas.workspace.reported.emit,
         )
 
-    def _take(self, found: tuple[tuple[Ring, ...], tuple[Handle, ...]]) -> None:
-        self._show(*found)
-        self._path = self._outline(self.rings)
+    def _take(self, found: tuple[tuple[Ring, ...], tuple[Handle, ...], list[QPainterPath]]) -> None:
+        rings, chosen, self._lines = found
+        self._show(rings, chosen)
         if self._bar is None:
             self._bar = DetailBar(len(DETAILS), self._canvas.viewport())
             self._bar.moved.connect(lambda place: self.set_detail(len(DETAILS) - 1 - place))
         count = sum(len(ring.shown) for ring in self.rings)
         self._bar.tell(len(DETAILS) - 1 - self.detail, count)
-
-    def _outline(self, rings: tuple[Ring, ...]) -> QPainterPath:
-        path = QPainterPath()
-        for ring in rings:
-            path.addPolygon(QPolygonF([QPointF(x, y) for x, y in ring.vertices.tolist()]))
-            path.closeSubpath()
-        return path
 
     def set_detail(self, place: int) -> None:
         """Show more vertices (0: every corner of a pixel) or fewer; no pixel changes."""
@@ -318,16 +313,24 @@ class VertexEditor(QObject):
 
     def paint(self, painter: QPainter, frame: Frame) -> None:
         """Draw lines and vertices; the painter counts viewport pixels."""
-        if self._target is None or self._path.isEmpty():
+        if self._target is None or not self._lines:
             return
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        many = sum(len(ring.shown) for ring in self.rings) > MOST_SMOOTH
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, not many)
         painter.save()
         frame.enter_image(painter)
         painter.setBrush(Qt.BrushStyle.NoBrush)
+        area = frame.area
+        seen = QRectF(area.x0, area.y0, area.width, area.height)
         for color, width in ((QColor(0, 0, 0, 150), 3.0), (QColor("white"), 1.2)):
-            pen = QPen(color, width)
+            if many and width > 2:
+                continue
+            pen = QPen(color, 1.0 if many else width)
             pen.setCosmetic(True)
-            painter.strokePath(self._path, pen)
+            painter.setPen(pen)
+            for line in self._lines:
+                if line.controlPointRect().adjusted(-1, -1, 1, 1).intersects(seen):
+                    painter.drawPath(line)
         painter.restore()
         self._paint_moving(painter, frame)
         self._paint_handles(painter, frame)
@@ -369,6 +372,24 @@ class VertexEditor(QObject):
         for at, chosen in marked:
             painter.setBrush(QColor(items.OPEN) if chosen else QColor("white"))
             painter.drawRect(_square(at, _SIZE + 3))
+
+
+def _traced(
+    mask: Mask, tolerance: float, keep: tuple[Spot, ...], moved: tuple[Spot, ...]
+) -> tuple[tuple[Ring, ...], tuple[Handle, ...], list[QPainterPath]]:
+    """See `vertices.renewed`; also the lines in short pieces, of which few are on screen."""
+    from annotator.core.editing.vertices import renewed
+
+    rings, chosen = renewed(mask, tolerance, keep, moved)
+    lines = []
+    for ring in rings:
+        spots = [QPointF(x, y) for x, y in ring.vertices.tolist()]
+        spots.append(spots[0])
+        for first in range(0, len(spots) - 1, _PIECE):
+            path = QPainterPath()
+            path.addPolygon(QPolygonF(spots[first : first + _PIECE + 1]))
+            lines.append(path)
+    return rings, chosen, lines
 
 
 def _square(at: QPointF, size: float) -> QRectF:

@@ -83,6 +83,8 @@ def _shown(corners: Points, tolerance: float, fixed: Sequence[int]) -> NDArray[n
     else:
         found = set(fixed)
         for first, last in zip(fixed, (*fixed[1:], fixed[0] + count), strict=True):
+            if last - first < 2:
+                continue
             stretch = np.arange(first, last + 1) % count
             inner = _places(
                 corners[stretch], _approximate(corners[stretch], tolerance, closed=False)
