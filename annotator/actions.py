@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from PySide6.QtGui import QAction, QActionGroup, QIcon, QKeySequence
 from PySide6.QtWidgets import QMenu, QMenuBar, QWidget
 
-from annotator import editing_actions, review_actions
+from annotator import editing_actions, history_actions, review_actions
 from annotator.command import Command as Command
 
 Bindings = Mapping[str, tuple[str, ...]]
@@ -33,6 +33,7 @@ CONDITIONS: Mapping[str, str] = {
     "clipboard": "objects were copied",
     "undo": "there is a step, or a point of the prompt, to take back",
     "redo": "there is a step to do again",
+    **history_actions.CONDITIONS,
 }
 """Names used in `Command.enabled` and what they mean."""
 
@@ -78,6 +79,7 @@ def _edit() -> Iterable[Command]:
         "edit.redo", "Redo", ("Ctrl+Shift+Z", "Ctrl+Y"), "redo", "Edit", enabled="redo",
         repeats=True, hint="Do the last undone step again",
     )  # fmt: skip
+    yield from history_actions.edit()
     yield Command(
         "edit.cut", "Cut", ("Ctrl+X",), "cut", "Edit", True, "selection",
         hint="Copy the selected objects and delete them",
@@ -256,6 +258,7 @@ def _view() -> Iterable[Command]:
         "view.prelabel_panel", "Pre-labelling Panel", (), "prelabel", "View/Panels",
         checkable=True, hint="How far the folder is pre-labelled, and what failed",
     )  # fmt: skip
+    yield from history_actions.panels()
     yield Command(
         "view.next_panel", "Next Panel", ("F6",), "", "View/Panels", True,
         hint="Move the keyboard focus to the next panel",

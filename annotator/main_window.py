@@ -151,6 +151,7 @@ class MainWindow(QMainWindow):
         from annotator.ui.adjust_panel import AdjustPanel
         from annotator.ui.annotation_list import AnnotationList
         from annotator.ui.attributes_editor import AttributesEditor
+        from annotator.ui.history_panel import HistoryPanel
         from annotator.ui.image_list import ImageList
         from annotator.ui.label_panel import LabelPanel
 
@@ -159,6 +160,7 @@ class MainWindow(QMainWindow):
         self.annotation_list = AnnotationList(self.workspace)
         self.attributes = AttributesEditor(self.workspace)
         self.adjust = AdjustPanel(self.canvas)
+        self.history_panel = HistoryPanel(self.workspace)
         left, right = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
         self.docks = {
             "view.images_panel": self._dock("Images", self.image_list, left),
@@ -167,10 +169,12 @@ class MainWindow(QMainWindow):
             "view.similar_panel": self._dock("Similar", self.finding.similar_panel, left),
             "view.review_panel": self._dock("Review names", self.finding.review_panel, left),
             "view.prelabel_panel": self._dock("Pre-labelling", self.prelabelling.panel, left),
+            "view.history_panel": self._dock("History", self.history_panel, left),
             "edit.attributes": self._dock("Attributes", self.attributes, right),
             "view.adjust": self._dock("Brightness and contrast", self.adjust, left),
         }
-        for name in ("view.similar_panel", "view.review_panel", "view.prelabel_panel"):
+        for name in ("view.similar_panel", "view.review_panel", "view.prelabel_panel",
+                     "view.history_panel"):  # fmt: skip
             self.tabifyDockWidget(self.docks["view.images_panel"], self.docks[name])
             self.docks[name].hide()
         self.docks["edit.attributes"].hide()
@@ -211,6 +215,7 @@ class MainWindow(QMainWindow):
     def _make_handlers(self) -> dict[str, Callable[[], object]]:
         from annotator.ui import (
             export_dialog,
+            history_commands,
             import_dialog,
             mask_commands,
             proposal_commands,
@@ -284,7 +289,7 @@ class MainWindow(QMainWindow):
             "help.about": self._show_about,
         }
         handlers |= self._make_series() | proposal_commands.handlers(workspace)
-        handlers |= mask_commands.handlers(workspace, canvas)
+        handlers |= mask_commands.handlers(workspace, canvas) | history_commands.handlers(workspace)
         handlers |= review_commands.handlers(workspace, self)
         handlers |= self.finding.handlers() | self.propagating.handlers()
         handlers |= self.prelabelling.handlers()
@@ -313,6 +318,7 @@ class MainWindow(QMainWindow):
             "view.similar_panel",
             "view.review_panel",
             "view.prelabel_panel",
+            "view.history_panel",
             "view.adjust",
         ):
             handlers[command_id] = partial(self._toggle_dock, command_id)
@@ -354,6 +360,7 @@ class MainWindow(QMainWindow):
         self.prelabelling.follow(self.image_list)
         self.prelabelling.panel_wanted.connect(self._show_dock)
         self.prelabelling.panel.left.connect(self.canvas.setFocus)
+        self.history_panel.left.connect(self.canvas.setFocus)
         self.canvas.pointer_moved.connect(self.status.show_pointer)
         self.canvas.zoom_changed.connect(self.status.show_zoom)
         self.canvas.view_changed.connect(workspace.assistant.look_at)
@@ -539,7 +546,10 @@ class MainWindow(QMainWindow):
         self.settings.update(**{name: self._checked(command_id)})
 
     def _toggle_dock(self, command_id: str) -> None:
-        self.docks[command_id].setVisible(self._checked(command_id))
+        if self._checked(command_id):
+            self._show_dock(command_id)
+        else:
+            self.docks[command_id].hide()
 
     def _show_dock(self, command_id: str) -> None:
         self.docks[command_id].show()
@@ -588,6 +598,7 @@ class MainWindow(QMainWindow):
             self.finding.similar_panel,
             self.finding.review_panel,
             self.prelabelling.panel,
+            self.history_panel,
         ]
         seen = [widget for widget in stops if widget.isVisible()]
         focus = self.focusWidget()
@@ -691,7 +702,12 @@ class MainWindow(QMainWindow):
         if not self._populated:
             return
         from annotator.actions import set_enabled, show_names
-        from annotator.ui import mask_commands, proposal_commands, review_commands
+        from annotator.ui import (
+            history_commands,
+            mask_commands,
+            proposal_commands,
+            review_commands,
+        )
 
         workspace, actions = self.workspace, self.actions_by_id
         document, key = workspace.document, workspace.key
@@ -721,10 +737,13 @@ class MainWindow(QMainWindow):
                 "redo": bool(document and key and document.redo_text(key)),
                 **proposal_commands.conditions(workspace, prompt=prompt),
                 **mask_commands.conditions(workspace, prompt=prompt),
+                **history_commands.conditions(workspace),
             },
         )
         actions[f"tool.{workspace.tool}"].setChecked(True)
         mask_commands.show_checks(workspace, actions)
+        for command_id, text in history_commands.texts(workspace).items():
+            actions[command_id].setText(text)
         review_commands.show_checks(workspace, actions)
         chosen = workspace.selected
         actions["edit.crowd"].setChecked(bool(chosen) and all(a.is_crowd for a in chosen))
@@ -782,6 +801,7 @@ class MainWindow(QMainWindow):
         except UserError as error:
             QMessageBox.critical(self, "Annotator", f"{error.message}\n\n{error.remedy}")
         self.finding.close()
+        self.history_panel.close_threads()
         self.prelabelling.close()
         event.accept()
 

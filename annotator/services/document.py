@@ -404,6 +404,11 @@ class Document(QObject):
         opened.done, opened.undone = list(done), list(undone)
         self._take_change(key, opened, change, annotations)
 
+    def restore(self, key: str, annotations: Annotations, text: str) -> int:
+        """Give an image a state of its history again, as a new step; the number, 0 for none."""
+        self._revive_categories(difference(self.annotations(key), annotations))
+        return self.edit(key, annotations, text)
+
     def undo_text(self, key: str) -> str | None:
         """What `undo` would take back."""
         done = self._opened_image(key).done
@@ -655,8 +660,11 @@ class Document(QObject):
 
     def whereabouts(self) -> Whereabouts:
         """Where objects are, for one background thread; whoever gets it closes it."""
-        reader = Reader(self._place.journal, self._store.epoch)
-        return Whereabouts(reader, self._place.journal, self._store.flush)
+        return Whereabouts(self.reader(), self._place.journal, self._store.flush)
+
+    def reader(self) -> Reader:
+        """Reads the journal on one background thread; whoever gets it closes it."""
+        return Reader(self._place.journal, self._store.epoch)
 
     def set_vector(self, annotation_id: int, space: str, vector: NDArray[np.float32]) -> None:
         """Remember what an object looks like: (d,) float32."""
