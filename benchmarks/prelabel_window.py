@@ -26,8 +26,9 @@ import numpy as np
 from annotator.app import fill, make_application, make_window
 from annotator.core import images
 from annotator.main_window import MainWindow
-from annotator.services.folder_run import FolderRun, Order
+from annotator.services.folder_run import FolderRun
 from annotator.services.prelabel_sources import KINDS
+from annotator.services.run_preparing import Order
 from models import everything
 from models.registry import DEFAULT_SEGMENTER, segmenter_spec
 

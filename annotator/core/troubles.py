@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+NO_ANSWER = "prompts the model did not answer"
+NOT_NUMBERS = "answers of the model that were not numbers"
+NOT_USABLE = frozenset({NO_ANSWER, NOT_NUMBERS})
+"""What another try may do better."""
 MOST_NAMED = 5
 """Examples told of one kind of trouble."""
 

@@ -198,6 +198,14 @@ class Document(QObject):
         self._records[key] = record
         return record
 
+    def numbering(self) -> Callable[[], dict[str, int]]:
+        """The ids of all images by their key, as of now; to be called on any thread, and slow."""
+        known = dict(self._records)
+        return lambda: {
+            key: one if isinstance(one, int) else one.id if isinstance(one, ImageRecord) else one[0]
+            for key, one in known.items()
+        }
+
     def has_image(self, key: str) -> bool:
         """Whether there is an image with this key."""
         return key in self._records

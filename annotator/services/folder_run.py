@@ -3,62 +3,45 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from PySide6.QtCore import QObject, Signal
 
 from annotator.core.errors import UserError
 from annotator.core.pace import Pace
 from annotator.core.prelabel.naming import Named, Tally
-from annotator.services.prelabel_sources import Context, Made, kind_of
-from annotator.services.prelabelling import (
-    MOST_PENDING,
-    NOTE,
-    ImageError,
-    ProjectWriter,
-    done_images,
-    known_in,
+from annotator.core.troubles import NOT_USABLE as DOUBTFUL
+from annotator.services.prelabel_sources import kind_of
+from annotator.services.prelabelling import MOST_PENDING, ImageError, ProjectWriter, done_images
+from annotator.services.run_preparing import (
+    Listed,
+    Order,
+    Ranges,
+    Ready,
+    count_of,
+    count_within,
+    listed,
+    prepare,
+    remember,
+    request,
+    window_of,
 )
-from annotator.services.priority import lower_priority
 from annotator.services.task_queue import CLOSING_S, TaskQueue
 from models.api import ModelError
-from models.registry import segmenter_spec
 
 if TYPE_CHECKING:
     from annotator.core.prelabel.pipeline import Failed
     from annotator.core.prelabel.proposing import Outcome
-    from annotator.core.prelabel.run import Run
     from annotator.services.document import Document
     from annotator.services.settings import SettingsStore
     from annotator.services.workspace import Workspace
-    from models.api import Segmenter
-    from models.runtimes import Device
-
-WINDOW = "window"
-"""In the note of a run: what the window asked for."""
 
 State = Literal["preparing", "running", "paused", "waiting"]
 """“waiting”: for a disk that is slow or full."""
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What shall be done; everything but which images.
-
-    Attributes:
-        source: `SourceKind.id`.
-        values: what was chosen for it.
-        model: `SegmenterSpec.id`.
-    """
-
-    source: str
-    values: Mapping[str, Any]
-    model: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +95,10 @@ class Report:
         failed: images nothing could be done with.
         problems: all of them, failed images among them.
         tally: what became of what was found.
-        steps: the undo step of every image that changed.
         stopped: it ended before all images were tried.
-        group: all of them as one, in the history of the project.
+        group: all that it did, also before it went on, as one step in the history of the project;
+            0 for nothing.
+        doubtful: images in which the model gave answers nobody can use.
     """
 
     total: int
@@ -123,27 +107,19 @@ class Report:
     failed: int
     problems: int
     tally: Tally
-    steps: Mapping[str, int]
     stopped: bool
     group: int = 0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Ready:
-    """Made on the thread."""
-
-    segmenter: Segmenter
-    made: Made
-    run: Run
+    doubtful: int = 0
 
 
 @dataclass(slots=True, eq=False)
 class _Job:
     document: Document
     order: Order
-    keys: Sequence[str]
+    keys: Sequence[str] | Ranges
     resume: bool
     slot: str
+    again: frozenset[str] = frozenset()
     writer: ProjectWriter | None = None
     gate: threading.Event = field(default_factory=threading.Event)
     stopped: threading.Event = field(default_factory=threading.Event)
@@ -154,7 +130,6 @@ class _Job:
     made: int = 0
     failed: int = 0
     problems: int = 0
-    steps: dict[str, int] = field(default_factory=dict)
 
     @property
     def done(self) -> int:
@@ -196,6 +171,7 @@ class FolderRun(QObject):
         self._queue: TaskQueue | None = None
         self._job: _Job | None = None
         self._count = 0
+        self._doubtful: set[str] = set()
         workspace.project_closing.connect(self._leave)
 
     # --- What the user does ---
@@ -218,34 +194,37 @@ class FolderRun(QObject):
         """
         self._launch(order, keys, resume=False)
 
-    def resume(self) -> None:
+    def resume(self, *, doubtful: bool = False) -> None:
         """Go on with the last run of the window: what is left, and what failed.
+
+        Args:
+            doubtful: also try the images again in which the model gave answers nobody can use.
 
         Raises:
             UserError: nothing is open, there is none, or a run goes on already.
         """
         document = self._workspace.document
-        begun = _window_of(document) if document is not None else None
+        begun = window_of(document) if document is not None else None
         if document is None or begun is None:
             raise UserError("There is no run to go on with.", "Begin a new one.")
         order = Order(begun["source"], begun["values"], begun["model"])
-        self._launch(order, _keys_of(document, begun["ids"]), resume=True)
+        again = frozenset(self._doubtful if doubtful else ())
+        self._launch(order, begun["ids"], resume=True, again=again)
 
     def unfinished(self) -> tuple[int, int] | None:
         """Images done, and images in all, of a run that was interrupted; None if there is none."""
         document = self._workspace.document
-        begun = _window_of(document) if document is not None else None
+        begun = window_of(document) if document is not None else None
         if document is None or begun is None or begun["finished"] or self.running:
             return None
-        done = done_images(document)
-        total = sum(last - first + 1 for first, last in begun["ids"])
-        within = sum(any(first <= i <= last for first, last in begun["ids"]) for i in done)
+        total = count_of(begun["ids"])
+        within = count_within(done_images(document), begun["ids"])
         return (within, total) if within < total else None
 
     def forget(self) -> None:
         """The interrupted run is not gone on with; what was proposed stays."""
         if self._workspace.document is not None and not self.running:
-            _note(self._workspace.document, finished=True)
+            remember(self._workspace.document, finished=True)
 
     def pause(self) -> None:
         """Finish the image at hand and wait for `go_on`."""
@@ -269,7 +248,14 @@ class FolderRun(QObject):
 
     # --- One run ---
 
-    def _launch(self, order: Order, keys: Sequence[str], *, resume: bool) -> None:
+    def _launch(
+        self,
+        order: Order,
+        keys: Sequence[str] | Ranges,
+        *,
+        resume: bool,
+        again: frozenset[str] = frozenset(),
+    ) -> None:
         document = self._workspace.document
         if document is None:
             raise UserError("No project is open.", "Open a folder first.")
@@ -278,15 +264,14 @@ class FolderRun(QObject):
                 "The folder is being pre-labelled already.",
                 "Wait until that is done, or stop it in the status bar.",
             )
-        kind = kind_of(order.source)
-        if kind is None:
+        if kind_of(order.source) is None:
             raise UserError("The run is of a newer version.", "Begin a new one.")
         self._count += 1
-        self._job = job = _Job(document, order, keys, resume, f"prelabel {self._count}")
-        known = known_in(document, resume=resume)
-        context = Context(document.folder, tuple(document.keys()), known, document.project_dir)
-        device = self._settings.settings.device
-        make = partial(kind.make, order.values, context)
+        asked = request(document, order, self._settings.settings, resume=resume)
+        self._job = job = _Job(document, order, keys, resume, f"prelabel {self._count}", again)
+        if not resume:
+            self._doubtful.clear()
+        job.total = count_of([one for one in keys if not isinstance(one, str)]) or len(keys)
         document.save_state_changed.connect(self._follow_disk)
         self.began.emit()
         self.running_changed.emit(True)
@@ -295,37 +280,45 @@ class FolderRun(QObject):
             self._queue = TaskQueue("prelabel", self)
         self._queue.submit(
             "prepare",
-            lambda: _prepare(order, make, device),
-            partial(self._begin, job),
+            lambda: prepare(asked),
+            lambda ready: self._begin(job, ready, asked.keys),
             partial(self._fail, job),
         )
 
-    def _begin(self, job: _Job, ready: _Ready) -> None:
+    def _begin(self, job: _Job, ready: Ready, every: Sequence[str]) -> None:
         if job is not self._job or self._queue is None:
             return
-        document, source = job.document, ready.made.source
+        document, source = job.document, ready.source
         values = job.order.values
         overlap = values.get("max_overlap", self._settings.settings.propose_overlap)
-        writer = ProjectWriter(document, values.get("classes") == "existing", overlap)
+        existing = values.get("classes") == "existing"
+        writer = ProjectWriter(document, existing, overlap, ready.namer)
         try:
-            writer.begin(ready.run, ready.made.known, source.labels, resume=job.resume)
+            writer.begin(ready.run, ready.known, source.labels, resume=job.resume)
         except UserError as error:
             self._fail(job, UserError(error.message, "Begin a new run."))
             return
+        self._queue.submit(
+            "prepare",
+            lambda: listed(ready, job.keys, writer.done, job.again, every),
+            partial(self._work, job, ready, writer),
+            partial(self._fail, job),
+        )
+
+    def _work(self, job: _Job, ready: Ready, writer: ProjectWriter, found: Listed) -> None:
+        if job is not self._job or self._queue is None:
+            return
         job.writer = writer
-        wanted = [key for key in job.keys if writer.is_done(key) or source.wants(key)]
-        todo = [key for key in wanted if not writer.is_done(key)]
-        job.total, job.before = len(wanted), len(wanted) - len(todo)
-        ids = [document.record(key).id for key in wanted]
-        _note(document, **asdict(job.order), ids=_ranges(ids), finished=False)
-        for trouble in ready.made.troubles:
+        job.total, job.before = found.total, found.total - len(found.todo)
+        remember(job.document, **asdict(job.order), ids=found.ranges, finished=False)
+        for trouble in ready.troubles:
             self._add_problem(job, Problem("", trouble.where, trouble.what))
         job.gate.set()
         self._regate(job)
         self._tell(job)
         self._queue.stream(
             job.slot,
-            lambda: _outcomes(job, todo, ready, writer),
+            lambda: _outcomes(job, found.todo, ready, writer),
             partial(self._take, job),
             partial(self._finish, job),
             partial(self._fail, job),
@@ -343,7 +336,7 @@ class FolderRun(QObject):
             self._add_problem(job, Problem(key, key, str(outcome.error), failed=True))
         else:
             try:
-                step = job.writer.write(outcome, named)
+                job.writer.write(outcome, named)
             except ImageError as error:
                 self._add_problem(job, Problem(key, key, str(error), failed=True))
             except UserError as error:
@@ -351,8 +344,7 @@ class FolderRun(QObject):
                 return
             else:
                 job.made += 1
-                if step:
-                    job.steps[key] = step
+                self._doubtful.discard(key)
                 self._add_troubles(job, outcome)
         self._regate(job)
         self._tell(job)
@@ -362,6 +354,8 @@ class FolderRun(QObject):
         counts: dict[tuple[str, str], int] = {}
         for one in outcome.troubles:
             counts[one.what, one.where] = counts.get((one.what, one.where), 0) + 1
+        if any(one.what in DOUBTFUL for one in outcome.troubles):
+            self._doubtful.add(outcome.key)
         for (what, where), count in counts.items():
             reason = f"{count:,} {what}" if count > 1 else what
             self._add_problem(job, Problem(outcome.key, where, reason))
@@ -393,13 +387,14 @@ class FolderRun(QObject):
     def _end(self, job: _Job, *, stopped: bool, finished: bool = True) -> None:
         tally = job.writer.tally if job.writer is not None else Tally()
         if job.writer is not None and finished:
-            _note(job.document, finished=True)
+            remember(job.document, finished=True)
         group = job.writer.group if job.writer is not None else 0
+        history = job.document.history
         self._drop(job)
         self.finished.emit(
             Report(
-                job.total, job.made, job.before, job.failed, job.problems, tally, job.steps,
-                stopped, group,
+                job.total, job.made, job.before, job.failed, job.problems, tally, stopped,
+                group if history.has(group) else 0, len(self._doubtful),
             )
         )  # fmt: skip
 
@@ -458,82 +453,22 @@ class FolderRun(QObject):
             state = "preparing"
         elif not job.gate.is_set():
             state = "waiting"
-        total = job.total if job.writer is not None else len(job.keys)
         new = job.writer.tally.new if job.writer is not None else 0
-        self.progressed.emit(Progress(job.done, total, job.failed, new, rate, left, state))
+        self.progressed.emit(Progress(job.done, job.total, job.failed, new, rate, left, state))
 
 
-# --- What the project remembers ---
-
-
-def _window_of(document: Document) -> dict[str, Any] | None:
-    """What the window asked for in the last run, if it was one of the window."""
-    note = document.note(NOTE)
-    found = note.get(WINDOW) if isinstance(note, dict) else None
-    names = {"source", "values", "model", "ids", "finished"}
-    return found if isinstance(found, dict) and names <= found.keys() else None
-
-
-def _note(document: Document, **changes: Any) -> None:
-    """Remember more of the last run, beside its settings."""
-    note = document.note(NOTE)
-    if isinstance(note, dict):
-        before = _window_of(document) or {}
-        document.set_note(NOTE, {**note, WINDOW: {**before, **changes}})
-
-
-def _ranges(ids: Iterable[int]) -> list[list[int]]:
-    """Numbers as first and last of each gapless row: those of a folder are nearly one."""
-    ordered = sorted(ids)
-    if not ordered:
-        return []
-    ends = [(a, b) for a, b in pairwise(ordered) if b != a + 1]
-    firsts = [ordered[0], *(b for _, b in ends)]
-    lasts = [*(a for a, _ in ends), ordered[-1]]
-    return [[first, last] for first, last in zip(firsts, lasts, strict=True)]
-
-
-def _keys_of(document: Document, ranges: Sequence[Sequence[int]]) -> list[str]:
-    """The images with these numbers, in the order of the folder."""
-    ids = {number for first, last in ranges for number in range(first, last + 1)}
-    return [key for key in document.keys() if document.record(key).id in ids]  # noqa: SIM118
-
-
-# The rest runs on the thread.
-
-
-def _prepare(order: Order, make: Callable[[], Made], device: Device) -> _Ready:
-    """Read what is asked, and load the model.
-
-    Raises:
-        UserError: what is asked cannot be read.
-        ModelError: the model cannot be loaded.
-    """
-    from annotator.core.prelabel.run import Run
-    from models.runtimes import using
-
-    # Threads that are started from here on, by the pipeline or the model, inherit it.
-    lower_priority()
-    spec = segmenter_spec(order.model)
-    if (missing := spec.available()) is not None:
-        raise ModelError(missing)
-    made = make()
-    with using(device):
-        segmenter = spec.load()
-    classes = order.values.get("classes", "add")
-    return _Ready(segmenter, made, Run.of(segmenter, made.source, classes=classes))
+# It runs on the thread.
 
 
 def _outcomes(
-    job: _Job, todo: Sequence[str], ready: _Ready, writer: ProjectWriter
+    job: _Job, todo: Sequence[str], ready: Ready, writer: ProjectWriter
 ) -> Generator[tuple[Outcome | Failed, Named], None, None]:
     """What was found in each image, with classes; stands still while the gate is closed."""
-    from annotator.core.prelabel.pipeline import Failed, outcomes
-    from annotator.core.prelabel.reading import reader
+    from annotator.core.prelabel.as_is import outcomes_of
+    from annotator.core.prelabel.pipeline import Failed
 
-    segmenter, source = ready.segmenter, ready.made.source
-    read = reader(job.document.folder, segmenter, source)
-    with closing(outcomes(todo, read, segmenter, source)) as coming:
+    folder = job.document.folder
+    with closing(outcomes_of(todo, folder, ready.segmenter, ready.source)) as coming:
         for outcome in coming:
             job.gate.wait()
             if job.stopped.is_set():

@@ -7,16 +7,19 @@ the options, and the run calls `make` on its own thread.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from annotator.core.formats.detections.values import Known
 
 if TYPE_CHECKING:
-    from annotator.core.prelabel.proposing import ProposalSource
+    from annotator.core.annotation import Category
+    from annotator.core.prelabel.as_is import AnySource
     from annotator.core.troubles import Trouble
+    from annotator.services.prelabel_names import NamesWanted
     from annotator.services.settings import Settings
+    from models.api import SegmenterSpec
     from models.everything import Options
 
 Values = Mapping[str, Any]
@@ -43,6 +46,7 @@ class Option:
         choices: values and titles.
         folder: whether a path may be a folder, too.
         patterns: of files, as in "Text (*.txt)".
+        when: another choice and the value it must have for this one to be asked, ("", "") always.
     """
 
     name: str
@@ -57,6 +61,7 @@ class Option:
     choices: tuple[tuple[str, str], ...] = ()
     folder: bool = False
     patterns: str = ""
+    when: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +73,14 @@ class Context:
         keys: all images.
         known: what numbers of images and classes mean in the project.
         project_dir: where the project's own files are, None for beside the images.
+        categories: its classes.
     """
 
     folder: Path
     keys: Sequence[str]
     known: Known
     project_dir: Path | None = None
+    categories: Sequence[Category] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,11 +91,13 @@ class Made:
         source: decides what the model is asked.
         troubles: what could not be used.
         known: what the numbers mean that a file uses.
+        model: the model, if it brings its own.
     """
 
-    source: ProposalSource
+    source: AnySource
     troubles: Sequence[Trouble] = ()
     known: Known = field(default_factory=Known)
+    model: SegmenterSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +111,9 @@ class SourceKind:
         options: what people choose, with the user's preferences as the first values.
         problem: why it cannot begin with these values, "" if it can. Must be quick.
         make: makes the source; on the thread of the run. May raise UserError or ModelError.
+        asks_model: it asks the segmenter people choose.
+        can_name: what it finds can get names from a vocabulary.
+        note: what else there is to know now, as what is missing; "" for nothing.
     """
 
     id: str
@@ -110,6 +122,9 @@ class SourceKind:
     options: Callable[[Settings], tuple[Option, ...]]
     problem: Callable[[Values], str]
     make: Callable[[Values, Context], Made]
+    asks_model: bool = True
+    can_name: bool = True
+    note: Callable[[], str] = lambda: ""
 
 
 def kind_of(source_id: str) -> SourceKind | None:
@@ -181,12 +196,20 @@ def _boxes_options(settings: Settings) -> tuple[Option, ...]:
 
 
 def _boxes_problem(values: Values) -> str:
-    for name, what in (("path", "boxes"), ("names", "names")):
+    return _file_problem(values, "Choose the file or folder with the boxes.")
+
+
+def _masks_problem(values: Values) -> str:
+    return _file_problem(values, "Choose the file with the masks.")
+
+
+def _file_problem(values: Values, choose: str) -> str:
+    for name in ("path", "names"):
         text = values[name].strip()
         if not text and name == "path":
-            return "Choose the file or folder with the boxes."
+            return choose
         if text and not Path(text).exists():
-            return f"The {what} “{text}” do not exist."
+            return f"“{text}” does not exist."
     return ""
 
 
@@ -234,6 +257,134 @@ def _again(values: Values, context: Context) -> Made:
     return Made(Again(examples, kept), troubles)
 
 
+# --- Masks as they are ---
+
+
+def _masks_options(settings: Settings) -> tuple[Option, ...]:
+    boxes = {option.name: option for option in _boxes_options(settings)}
+    return (
+        Option("path", "&Masks:", "path", "",
+               "COCO results with masks, or a COCO file; what annotator prelabel --out wrote.",
+               patterns="Masks (*.json)"),
+        replace(boxes["names"], patterns="Names (*.json)",
+                tip="What the numbers in the file mean, if neither it nor the project says it: a "
+                "COCO file with images and categories."),
+        boxes["classes"],
+        replace(boxes["min_score"], tip="Masks without one stay."),
+        boxes["min_area"],
+    )  # fmt: skip
+
+
+def _masks(values: Values, context: Context) -> Made:
+    from annotator.core.formats.detections.masks import read_masks
+    from annotator.core.prelabel.as_is import AsIs, AsIsOptions
+
+    names = Path(values["names"]) if values["names"].strip() else None
+    found = read_masks(Path(values["path"]), context.keys, context.known, names)
+    kept = AsIsOptions(values["min_score"], float(values["min_area"]))
+    return Made(AsIs(found, kept), found.troubles, found.known)
+
+
+# --- Models that need no prompts ---
+
+
+def _labeller_options(settings: Settings) -> tuple[Option, ...]:
+    from models.labelling import labellers
+
+    here = [(spec.id, spec.title) for spec in labellers().values() if spec.available() is None]
+    return (
+        Option("labeller", "Mo&del:", "choice", here[0][0] if here else "",
+               "A network that finds and names everything by itself.", choices=tuple(here)),
+        Option("min_score", "Least &confidence:", "percent", 0.3,
+               "How sure the model is of an object."),
+        Option("max_overlap", "Most &overlap:", "percent", settings.propose_overlap,
+               "Of masks of one name that overlap more only the best is proposed, and none where "
+               "you have an object already."),
+        Option("min_area", "S&mallest object:", "whole", settings.propose_area, suffix=" px²"),
+    )  # fmt: skip
+
+
+def _labeller_problem(values: Values) -> str:
+    return "" if values["labeller"] else "No such model is on this computer."
+
+
+def _labeller_note() -> str:
+    from models.labelling import labellers
+
+    missing = [(spec, spec.available()) for spec in labellers().values()]
+    named = [spec.title for spec, problem in missing if problem is not None]
+    return f"Not here yet: {', '.join(named)}. Settings → Model gets them." if named else ""
+
+
+def _labeller(values: Values, context: Context) -> Made:
+    from annotator.core.prelabel.instances import InstanceOptions, Instances, vocabulary
+    from annotator.core.prelabel.run import RefusedError
+    from models.labelling import labeller_spec, unasked
+
+    spec = labeller_spec(values["labeller"])
+    names = vocabulary(context.categories) if spec.takes_names else spec.names
+    if spec.takes_names and not names:
+        raise RefusedError(
+            f"{spec.title} looks for the classes of the project, and there are none.",
+            "Add them with Ctrl+Shift+L, and try again.",
+        )
+    kept = InstanceOptions(values["min_score"], min_area=float(values["min_area"]),
+                           max_overlap=values["max_overlap"])  # fmt: skip
+    return Made(Instances(names, kept), model=unasked(spec, names if spec.takes_names else ()))
+
+
+# --- Names ---
+
+
+def names_options() -> tuple[Option, ...]:
+    """What people choose about names, for every kind that can be named."""
+    return (
+        Option("vocabulary", "Names &from:", "choice", "",
+               "What the text model chosen in Settings → Names may call objects that have no "
+               "name. It looks at each of them, which takes longer.",
+               choices=(("", "What you named before"), ("project", "The classes of this project"),
+                        ("coco", "COCO, 80 classes"), ("lvis", "LVIS, 1,203 classes"),
+                        ("file", "A list in a file"))),
+        Option("vocabulary_file", "&List of names:", "path", "",
+               "A text with one class a line, synonyms after commas.",
+               patterns="Lists (*.txt *.csv *.json)", when=("vocabulary", "file")),
+        Option("min_name_score", "Least sure&ness of names:", "percent", AUTO,
+               "Objects whose best name is less probable get none.", auto="Not in doubt"),
+    )  # fmt: skip
+
+
+def names_of(kind: SourceKind, values: Values, model: str) -> NamesWanted | None:
+    """Which names were asked for, None for those the project has.
+
+    Args:
+        kind: what is asked.
+        values: what was chosen.
+        model: id of the model for names, "" for the first that is here.
+    """
+    from annotator.services.prelabel_names import NamesWanted
+
+    vocabulary = str(values.get("vocabulary", "")) if kind.can_name else ""
+    if not vocabulary:
+        return None
+    least = float(values.get("min_name_score", AUTO))
+    if vocabulary == "file":
+        vocabulary = str(values.get("vocabulary_file", ""))
+    return NamesWanted(vocabulary, model, least if least >= 0 else None)
+
+
+def problem_of(kind: SourceKind, values: Values, settings: Settings) -> str:
+    """Why a run cannot begin with these values, "" if it can. Quick."""
+    wanted = names_of(kind, values, settings.names)
+    if (problem := kind.problem(values)) or wanted is None:
+        return problem
+    from annotator.services.prelabel_names import missing_model
+
+    if values.get("vocabulary") == "file" and not Path(wanted.vocabulary).is_file():
+        return "Choose the file with the list of names."
+    _, missing = missing_model(wanted.model)
+    return "" if missing is None else f"{missing.message} Settings → Names gets one."
+
+
 KINDS: tuple[SourceKind, ...] = (
     SourceKind(
         "everything",
@@ -260,6 +411,29 @@ KINDS: tuple[SourceKind, ...] = (
         _again_options,
         lambda values: "",
         _again,
+        can_name=False,
+    ),
+    SourceKind(
+        "labeller",
+        "Everything, by a model that needs no prompts",
+        "Instance and panoptic networks find all objects at once; those that take names look for "
+        "the classes of this project.",
+        _labeller_options,
+        _labeller_problem,
+        _labeller,
+        asks_model=False,
+        note=_labeller_note,
+    ),
+    SourceKind(
+        "masks",
+        "Masks from a file, as they are",
+        "No model is asked: the masks of COCO results, or of a COCO file, become proposals with "
+        "their label and score.",
+        _masks_options,
+        _masks_problem,
+        _masks,
+        asks_model=False,
+        can_name=False,
     ),
 )
 """What can be asked; the first is the default."""

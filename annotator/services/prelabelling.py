@@ -6,7 +6,7 @@ run that was killed goes on exactly where it was.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -106,14 +106,22 @@ class ProjectWriter:
         document: the project.
         only_existing: make no new classes.
         max_overlap: what overlaps an object more is that object.
+        namer: from `namer`, if that was asked for already.
     """
 
-    def __init__(self, document: Document, only_existing: bool, max_overlap: float) -> None:
+    def __init__(
+        self,
+        document: Document,
+        only_existing: bool,
+        max_overlap: float,
+        namer: Namer | None = None,
+    ) -> None:
         self.tally = Tally()
         self._document = document
         self._only_existing = only_existing
         self._max_overlap = max_overlap
-        self._names = Names(self.namer(resume=False), only_existing, self.tally)
+        self._namer = namer
+        self._names = Names(namer or self.namer(resume=False), only_existing, self.tally)
         self._settings: Mapping[str, Any] = {}
         self._done: set[int] = set()
         self._chunk: list[int] = []
@@ -127,18 +135,12 @@ class ProjectWriter:
 
     def known(self, *, resume: bool) -> Known:
         """See `Target`."""
-        return known_in(self._document, resume=resume)
+        ids = self._document.numbering()()
+        return Known({i: key for key, i in ids.items()}, names_in(self._document, resume=resume))
 
     def namer(self, *, resume: bool) -> Namer:
         """See `Target`."""
-        from annotator.core.prelabel.joining import Namer
-
-        document, begun = self._document, self._begun() if resume else None
-        ids, category_ids, vectors = document.vectors(_space())
-        # What the run itself named is no memory, or a killed one would go on otherwise than one
-        # that was left alone. Copies, because what is done meanwhile must not change it either.
-        known = ids <= (begun or {}).get("newest", ids.max(initial=0))
-        return Namer(document.categories(), category_ids[known], vectors[known])
+        return namer_in(self._document, resume=resume)()
 
     @property
     def templates(self) -> tuple[str, ...]:
@@ -151,7 +153,8 @@ class ProjectWriter:
         self._settings = run.settings
         if resume and begun is not None:
             run.check(begun["settings"])
-            self._names = Names(self.namer(resume=True), self._only_existing, self.tally)
+            namer = self._namer or self.namer(resume=True)
+            self._names = Names(namer, self._only_existing, self.tally)
             self._take_up()
             self.group = int(begun.get("group", 0))
             if not document.history.has(self.group):
@@ -171,6 +174,11 @@ class ProjectWriter:
 
     def _new_group(self) -> int:
         return self._document.history.begin("prelabel", "Pre-label the folder")
+
+    @property
+    def done(self) -> Set[int]:
+        """Ids of the images that were finished in this run before."""
+        return self._done
 
     def _begun(self) -> dict[str, Any] | None:
         return _begun_in(self._document)
@@ -286,11 +294,32 @@ class ProjectTarget(ProjectWriter):
         self._document.close()
 
 
-def known_in(document: Document, *, resume: bool) -> Known:
-    """What numbers of images and classes mean in a project, as it was when the run began."""
+def namer_in(document: Document, *, resume: bool) -> Callable[[], Namer]:
+    """The classes and the memory of a project, as they were when the run began.
+
+    Returns:
+        Makes it; on any thread, as that copies much.
+    """
+    from annotator.core.prelabel.joining import Namer
+
+    begun = _begun_in(document) if resume else None
+    ids, category_ids, vectors = document.vectors(_space())
+    categories = document.categories()
+
+    def made() -> Namer:
+        # What the run itself named is no memory, or a killed one would go on otherwise than one
+        # that was left alone. Copies, because what is done meanwhile must not change it either.
+        known = ids <= (begun or {}).get("newest", ids.max(initial=0))
+        return Namer(categories, category_ids[known], vectors[known])
+
+    return made
+
+
+def names_in(document: Document, *, resume: bool) -> dict[int | str, str]:
+    """The names of the classes by number, as they were when the run began."""
     begun = _begun_in(document) if resume else None
     names = begun["categories"] if begun else _names_of(document.categories())
-    return _known((document.record(key) for key in document.keys()), names)  # noqa: SIM118
+    return {int(number): name for number, name in names.items()}
 
 
 def done_images(document: Document) -> frozenset[int]:

@@ -1,7 +1,9 @@
-"""`RunComparison`: what a new run would change of the accepted objects of the current image."""
+"""`RunComparison`: what a new run would change of accepted objects; nothing is written."""
 
 from __future__ import annotations
 
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ from annotator.core.mask import Mask
 from annotator.core.prelabel.difference import Comparison, Difference, compare
 from annotator.services.everything import options_of
 from annotator.services.priority import lower_priority
+from annotator.services.run_preparing import Order, Ready, Request, prepare, request
 from annotator.services.task_queue import CLOSING_S, TaskQueue
 from models.api import ModelError
 
@@ -28,7 +31,7 @@ SLOT = "compare"
 
 
 class RunComparison(QObject):
-    """Asks the current model for everything in the image, on a thread of its own.
+    """Asks a model about the current image or many, on a thread of its own.
 
     Args:
         workspace: what is open.
@@ -40,6 +43,10 @@ class RunComparison(QObject):
     """Key of the image, `Comparison`."""
     working = Signal(bool)
     """Whether a comparison is being made."""
+    progressed = Signal(int, int)
+    """Images of a folder compared, and images in all."""
+    skipped = Signal(str, str)
+    """Key of an image that cannot be compared, and why."""
     failed = Signal(object)
     """`UserError`."""
 
@@ -51,6 +58,7 @@ class RunComparison(QObject):
         self._queue: TaskQueue | None = None
         # The thread's own.
         self._loaded: tuple[SegmenterSpec, Segmenter] | None = None
+        self._count = 0
         workspace.project_closing.connect(self.stop)
 
     def start(self) -> None:
@@ -66,16 +74,54 @@ class RunComparison(QObject):
         mine = tuple(a for a in document.annotations(picture.key) if not a.proposed)
         spec, current = workspace.assistant.model, self._settings.settings
         options = options_of(current)
-        if self._queue is None:
-            self._queue = TaskQueue("compare", self)
-            self._queue.submit("priority", lower_priority, lambda _: None, self._fail)
-        self.working.emit(True)
-        self._queue.submit(
+        queue = self._begin()
+        queue.submit(
             SLOT,
             lambda: self._compare(spec, current.device, options, picture, mine),
             lambda found: self._tell(picture.key, found),
             self._fail,
         )
+
+    def start_folder(self, order: Order, keys: Sequence[str]) -> None:
+        """Compare images with what a run would find; `compared` follows for each of them.
+
+        Raises:
+            UserError: nothing is open.
+        """
+        document = self._workspace.document
+        if document is None:
+            raise UserError("No project is open.", "Open a folder first.")
+        asked = request(document, order, self._settings.settings, resume=False)
+        self.stop()
+        queue = self._begin()
+        self.progressed.emit(0, len(keys))
+
+        def go_on(ready: Ready) -> None:
+            self._count = 0
+            queue.stream(
+                SLOT,
+                lambda: _comparisons(asked, ready, keys),
+                lambda found: self._take_one(len(keys), *found),
+                lambda: self.working.emit(False),
+                self._fail,
+            )
+
+        queue.submit(SLOT, lambda: prepare(asked), go_on, self._fail)
+
+    def _begin(self) -> TaskQueue:
+        if self._queue is None:
+            self._queue = TaskQueue("compare", self)
+            self._queue.submit("priority", lower_priority, lambda _: None, self._fail)
+        self.working.emit(True)
+        return self._queue
+
+    def _take_one(self, total: int, key: str, found: Comparison | str) -> None:
+        self._count += 1
+        if isinstance(found, str):
+            self.skipped.emit(key, found)
+        else:
+            self.compared.emit(key, found)
+        self.progressed.emit(self._count, total)
 
     def stop(self) -> None:
         """Nobody waits for a comparison any more."""
@@ -96,18 +142,20 @@ class RunComparison(QObject):
             Whether anything changed: the object may be gone, locked, or another by now.
         """
         workspace, found = self._workspace, difference.found
-        if found is None or workspace.document is None or workspace.key != key:
+        document = workspace.document
+        if found is None or document is None or not document.has_image(key):
             return False
-        mine = difference.accepted
+        mine, before = difference.accepted, document.annotations(key)
         if mine is None:
-            new = replace(found, id=workspace.document.new_id(), proposed=False)
-            after = workspace.masks.settled(workspace.annotations, (*workspace.annotations, new))
-            workspace.document.edit(key, after, "Take an object of the new run")
-            return True
-        now = {one.id: one for one in workspace.annotations}.get(mine.id)
-        if now is None or now.shape != mine.shape or now.locked:
-            return False
-        workspace.change_some((mine.id,), "Take the new shape", lambda a: _reshaped(a, found))
+            new = replace(found, id=document.new_id(), proposed=False)
+            after, text = (*before, new), "Take an object of the new run"
+        else:
+            now = {one.id: one for one in before}.get(mine.id)
+            if now is None or now.shape != mine.shape or now.locked:
+                return False
+            after = tuple(_reshaped(one, found) if one is now else one for one in before)
+            text = "Take the new shape"
+        document.edit(key, workspace.masks.settled(before, after), text)
         return True
 
     def _tell(self, key: str, found: Comparison) -> None:
@@ -150,3 +198,27 @@ class RunComparison(QObject):
 def _reshaped(annotation: Annotation, found: Annotation) -> Annotation:
     assert isinstance(found.shape, Mask)
     return replace(annotation, shape=found.shape, polygons=None, origin=found.origin)
+
+
+def _comparisons(
+    asked: Request, ready: Ready, keys: Sequence[str]
+) -> Generator[tuple[str, Comparison | str], None, None]:
+    """What a run would change, image by image; a sentence for one that cannot be compared."""
+    from annotator.core.prelabel.as_is import outcomes_of
+    from annotator.core.prelabel.pipeline import Failed
+    from annotator.services.prelabel_comparing import ComparingTarget
+    from annotator.services.prelabelling import ImageError
+
+    only_existing = asked.order.values.get("classes") == "existing"
+    target = ComparingTarget(asked.folder, asked.project_dir, only_existing)
+    with closing(outcomes_of(keys, asked.folder, ready.segmenter, ready.source)) as coming:
+        for outcome in coming:
+            if isinstance(outcome, Failed):
+                yield outcome.key, str(outcome.error)
+                continue
+            try:
+                target.take(outcome)
+            except ImageError as error:
+                yield outcome.key, str(error)
+            else:
+                yield outcome.key, target.comparisons.pop(outcome.key)

@@ -38,6 +38,7 @@ class OptionForm(QWidget):
     ) -> None:
         super().__init__(parent)
         self._getters: dict[str, Callable[[], Any]] = {}
+        self._rows: list[tuple[Option, QWidget]] = []
         self._form = QFormLayout(self)
         self._form.setContentsMargins(0, 0, 0, 0)
         make = {
@@ -60,6 +61,16 @@ class OptionForm(QWidget):
             label = self._form.labelForField(widget)
             if label is not None:
                 label.setToolTip(option.tip)
+            self._rows.append((option, widget))
+        self._show_rows()
+        self.changed.connect(self._show_rows)
+
+    def _show_rows(self) -> None:
+        """Hide what makes no sense with what is chosen."""
+        values = self.values
+        for option, widget in self._rows:
+            name, wanted = option.when
+            self._form.setRowVisible(widget, not name or values.get(name) == wanted)
 
     @property
     def values(self) -> dict[str, Any]:

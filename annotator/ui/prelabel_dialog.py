@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtWidgets import (
+    QCheckBox,
     QComboBox,
     QDialog,
     QDialogButtonBox,
@@ -19,8 +20,9 @@ from PySide6.QtWidgets import (
 )
 
 from annotator.core.prelabel.joining import SCOPES, in_scope
-from annotator.services.folder_run import Order
-from annotator.services.prelabel_sources import KINDS, SourceKind
+from annotator.services.prelabel_sources import KINDS, SourceKind, names_options, problem_of
+from annotator.services.run_preparing import Order
+from annotator.services.slices import Slices
 from annotator.ui.labels import LevelLabel, soft_label
 from annotator.ui.option_form import OptionForm
 from models.registry import segmenters
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 NOTE = "prelabel options"
 """What was chosen last in this project."""
+AT_ONCE = 500
+"""Images looked at before the clock is."""
 CONDITIONS = {
     "all": "All of them",
     "untouched": "Only untouched ones",
@@ -52,6 +56,43 @@ class Listed:
     selected: Sequence[str]
 
 
+class _Chosen(QObject):
+    """The images that are meant, gathered in slices: a folder may have 100,000.
+
+    Args:
+        document: the project.
+        parent: Qt parent.
+    """
+
+    changed = Signal()
+    """There are more, or all are known."""
+
+    def __init__(self, document: Document, parent: QObject) -> None:
+        super().__init__(parent)
+        self._document = document
+        self._slices = Slices(self)
+        self.keys: list[str] = []
+
+    @property
+    def known(self) -> bool:
+        """Whether these are all."""
+        return not self._slices.running
+
+    def gather(self, keys: Sequence[str], scope: str) -> None:
+        """Find those within a scope; a few thousand at once."""
+        self.keys = []
+        self._slices.start(self._gathering(tuple(keys), scope), lambda _: self.changed.emit())
+        if not self.known:
+            self.changed.emit()
+
+    def _gathering(self, keys: Sequence[str], scope: str) -> Generator[None, None, None]:
+        document, found = self._document, self.keys
+        for first in range(0, len(keys), AT_ONCE):
+            found += [key for key in keys[first : first + AT_ONCE]
+                      if in_scope(document.record(key), scope)]  # fmt: skip
+            yield
+
+
 class PrelabelDialog(QDialog):
     """Does not block the window. What was chosen is remembered with the project.
 
@@ -65,6 +106,8 @@ class PrelabelDialog(QDialog):
 
     ordered = Signal(object, object)
     """The `Order`, and the keys of the images."""
+    compared = Signal(object, object)
+    """The same, but nothing shall be written."""
 
     def __init__(
         self,
@@ -88,7 +131,10 @@ class PrelabelDialog(QDialog):
         self.condition = QComboBox(self)
         self.source = QComboBox(self)
         self.model = QComboBox(self)
+        self.compare = QCheckBox("Only &compare with what you accepted; write nothing", self)
+        self._chosen = _Chosen(document, self)
         self._forms: dict[str, OptionForm] = {}
+        self._which = QFormLayout()
         self._pages = QStackedWidget(self)
         self._problem = LevelLabel("", "warning", self)
         self._buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel, self)
@@ -98,6 +144,7 @@ class PrelabelDialog(QDialog):
         self._fill(model)
         self._arrange()
         self._connect()
+        self._gather()
         self._check()
 
     def _fill(self, model: str) -> None:
@@ -129,25 +176,29 @@ class PrelabelDialog(QDialog):
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(soft_label(kind.hint, page))
         values = self._before.get("values", {}).get(kind.id, {})
-        form = OptionForm(kind.options(self._settings), values, page)
+        names = names_options() if kind.can_name else ()
+        form = OptionForm((*kind.options(self._settings), *names), values, page)
         form.changed.connect(self._check)
         self._forms[kind.id] = form
         column.addWidget(form)
+        if note := kind.note():
+            column.addWidget(soft_label(note, page))
         column.addStretch(1)
         return page
 
     def _arrange(self) -> None:
         column = QVBoxLayout(self)
-        which = QFormLayout()
+        which = self._which
         which.addRow("&Images:", self.images)
         which.addRow("O&f these:", self.condition)
-        which.addRow("&Model:", self.model)
         which.addRow("&Ask for:", self.source)
+        which.addRow("&Model:", self.model)
         column.addLayout(which)
         box = QGroupBox(self)
         inner = QVBoxLayout(box)
         inner.addWidget(self._pages)
         column.addWidget(box)
+        column.addWidget(self.compare)
         column.addWidget(self._problem)
         column.addWidget(
             soft_label(
@@ -170,8 +221,11 @@ class PrelabelDialog(QDialog):
 
     def _connect(self) -> None:
         self.source.currentIndexChanged.connect(self._pages.setCurrentIndex)
-        for box in (self.source, self.images, self.condition):
-            box.currentIndexChanged.connect(self._check)
+        self.source.currentIndexChanged.connect(self._check)
+        self.compare.toggled.connect(self._check)
+        for box in (self.images, self.condition):
+            box.currentIndexChanged.connect(self._gather)
+        self._chosen.changed.connect(self._check)
         self._buttons.accepted.connect(self._order)
         self._buttons.rejected.connect(self.close)
 
@@ -180,14 +234,12 @@ class PrelabelDialog(QDialog):
         return self._forms[source_id]
 
     @property
-    def keys(self) -> list[str]:
-        """The images that are meant, in their order."""
-        scope, document = self.condition.currentData(), self._document
-        return [
-            key
-            for key in self._sets[self.images.currentData()]
-            if in_scope(document.record(key), scope)
-        ]
+    def keys(self) -> Sequence[str]:
+        """The images that are meant, in their order, as far as they are known yet."""
+        return self._chosen.keys
+
+    def _gather(self, *_: object) -> None:
+        self._chosen.gather(self._sets[self.images.currentData()], self.condition.currentData())
 
     @property
     def problem(self) -> str:
@@ -196,21 +248,24 @@ class PrelabelDialog(QDialog):
 
     def _check(self, *_: object) -> None:
         kind, count = KINDS[self.source.currentIndex()], len(self.keys)
-        problem = kind.problem(self._forms[kind.id].values)
-        if not count:
+        self._which.setRowVisible(self.model, kind.asks_model)
+        problem = problem_of(kind, self._forms[kind.id].values, self._settings)
+        if not count and self._chosen.known:
             problem = "There is no such image."
         self._problem.say(problem, "warning")
         self._problem.setVisible(bool(problem))
-        self.start_button.setEnabled(not problem)
+        self.start_button.setEnabled(not problem and self._chosen.known)
+        verb = "&Compare" if self.compare.isChecked() else "&Pre-label"
         noun = "Image" if count == 1 else "Images"
-        self.start_button.setText(f"&Pre-label {count:,} {noun}" if count else "&Pre-label")
+        self.start_button.setText(f"{verb} {count:,} {noun}" if count else verb)
 
     def _order(self) -> None:
         keys, source = self.keys, self.source.currentData()
         order = Order(source, self._forms[source].values, self.model.currentData())
         self._document.set_note(NOTE, self._choices())
+        ordered = self.compared if self.compare.isChecked() else self.ordered
         self.close()
-        self.ordered.emit(order, keys)
+        ordered.emit(order, keys)
 
     def _choices(self) -> Mapping[str, Any]:
         images = self.images.currentData()

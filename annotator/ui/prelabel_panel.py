@@ -206,8 +206,11 @@ class PrelabelPanel(QWidget):
             line.addWidget(button, 0, place % 2)
         column.addLayout(line)
         self.setFocusProxy(self.list)
-        self.retry.setToolTip("Try the images again that failed, and go on with those left")
-        self.undo.setToolTip("Undo it in every image that was not changed since")
+        self.retry.setToolTip(
+            "Try the images again that failed or got answers nobody can use, and go on with those "
+            "left"
+        )
+        self.undo.setToolTip("Undo the whole run in every image that was not changed since")
 
     def clear(self) -> None:
         """Nothing has been run."""
@@ -236,11 +239,11 @@ class PrelabelPanel(QWidget):
         running, last = self._run.running, self._last
         self.pause.setVisible(running)
         self.stop.setVisible(running)
-        unfinished = last is not None and (last.failed > 0 or last.stopped)
+        failed = last is not None and last.failed + last.doubtful > 0
+        unfinished = last is not None and (failed or last.stopped)
         self.retry.setVisible(not running and unfinished)
-        failed = last is not None and last.failed > 0
         self.retry.setText("&Try Again" if failed else "&Go On")
-        self.undo.setVisible(not running and last is not None and bool(last.steps))
+        self.undo.setVisible(not running and last is not None and last.group > 0)
         self.list.setVisible(running or self.list.count() > 0)
 
     def _add(self, problem: Problem) -> None:

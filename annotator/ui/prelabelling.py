@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from annotator.core.errors import UserError
-from annotator.services.folder_run import FolderRun, Order, Report
+from annotator.services.folder_run import FolderRun, Report
+from annotator.services.run_preparing import Order
 from annotator.ui.prelabel_panel import PrelabelField, PrelabelPanel, many, told
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class Prelabelling(QObject):
 
     panel_wanted = Signal(str)
     """The dock with this command id shall be seen."""
+    comparison_wanted = Signal(object, object)
+    """An `Order` and keys: what would that run change? Nothing shall be written."""
 
     def __init__(
         self, workspace: Workspace, settings: SettingsStore, messages: MessageBar, window: QWidget
@@ -50,7 +53,7 @@ class Prelabelling(QObject):
         self.run = FolderRun(workspace, settings, self)
         self.field = PrelabelField(self.run, self._show_panel)
         self.panel = PrelabelPanel(workspace, self.run)
-        self.panel.again.connect(self._resume)
+        self.panel.again.connect(lambda: self._resume(doubtful=True))
         self.panel.take_back.connect(self._take_back)
         self.run.began.connect(lambda: messages.dismiss(KEY))
         self.run.finished.connect(self._tell)
@@ -101,6 +104,7 @@ class Prelabelling(QObject):
             self._window,
         )
         dialog.ordered.connect(self._start)
+        dialog.compared.connect(self.comparison_wanted)
         self._workspace.project_closing.connect(dialog.close)
         dialog.show()
         return dialog
@@ -111,9 +115,9 @@ class Prelabelling(QObject):
         except UserError as error:
             self._workspace.reported.emit(error)
 
-    def _resume(self) -> None:
+    def _resume(self, *, doubtful: bool = False) -> None:
         try:
-            self.run.resume()
+            self.run.resume(doubtful=doubtful)
         except UserError as error:
             self._workspace.reported.emit(error)
 
@@ -139,15 +143,20 @@ class Prelabelling(QObject):
         if report.stopped:
             actions.append(("Go on", self._resume))
         self._group = report.group
-        if report.steps:
+        if report.group:
             actions.append(("Take back", self._take_back))
         level = "warning" if report.failed else "info" if report.stopped else "success"
         banner = self._messages.show_message(text, more, level=level, actions=actions, key=KEY)
         banner.set_fade_after(READING_MS)
 
     def _take_back(self) -> None:
-        if self._workspace.document is not None and self._group:
-            self._workspace.document.history.take_back(self._group)
+        document = self._workspace.document
+        if document is not None and self._group:
+            try:
+                document.history.take_back(self._group)
+            except UserError as error:
+                self._workspace.reported.emit(error)
+                return
         self._messages.dismiss(KEY)
         self.panel.undo.hide()
 

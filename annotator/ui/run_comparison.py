@@ -1,8 +1,9 @@
-"""What a new run would change of an image: a panel with a row for each difference."""
+"""What a new run would change: a panel with a row for each difference, of an image or of many."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt, Signal
@@ -19,24 +20,29 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from annotator.core.errors import UserError
 from annotator.core.mask import Mask
 from annotator.core.prompting import PromptDraft
 from annotator.services.run_comparison import RunComparison
+from annotator.services.run_preparing import Order
 from annotator.ui.icons import icon
 from annotator.ui.labels import soft_label
 
 if TYPE_CHECKING:
+    from annotator.core.images import LoadedImage
     from annotator.core.prelabel.difference import Comparison, Difference
     from annotator.services.settings import SettingsStore
     from annotator.services.workspace import Workspace
     from annotator.ui.canvas import Canvas
 
 HINT = "Return shows one, T takes the new shape, Esc goes back to the image."
+MOST_LISTED = 2000
+"""Differences that get a row; the others are counted."""
 ICONS = {"changed": "similar", "missing": "warning", "added": "everything"}
 
 
 class ComparisonPanel(QWidget):
-    """The differences of the image that was compared.
+    """The differences of the image or the images that were compared.
 
     Args:
         workspace: what is open.
@@ -44,8 +50,8 @@ class ComparisonPanel(QWidget):
         parent: Qt parent.
     """
 
-    shown = Signal(object)
-    """A `Difference` shall be seen; None: none of them."""
+    shown = Signal(str, object)
+    """Key of an image, and a `Difference` that shall be seen there; None: none of them."""
     left = Signal()
     """The user pressed Esc: the keyboard belongs to the canvas again."""
 
@@ -55,7 +61,10 @@ class ComparisonPanel(QWidget):
         super().__init__(parent)
         self._workspace, self._comparison = workspace, comparison
         self._key = ""
-        self._differences: list[Difference] = []
+        # With their images; one for each row.
+        self._differences: list[tuple[str, Difference]] = []
+        self._many = False
+        self._counts: Counter[str] = Counter()
         self.setAccessibleName("Comparison with a new run")
         self.state = QLabel(self)
         self.state.setWordWrap(True)
@@ -65,7 +74,9 @@ class ComparisonPanel(QWidget):
         self.take.setToolTip("Give the object the shape of the new run, or add what it found (T)")
         self.again = QPushButton("Compare &Again", self)
         self.again.setToolTip("Run the model on the image that is shown")
-        for button in (self.take, self.again):
+        self.stop = QPushButton("&Stop", self)
+        self.stop.setToolTip("End the comparison; what was found stays listed")
+        for button in (self.take, self.again, self.stop):
             button.setAutoDefault(False)
         column = QVBoxLayout(self)
         column.setContentsMargins(8, 8, 8, 6)
@@ -75,6 +86,7 @@ class ComparisonPanel(QWidget):
         line = QHBoxLayout()
         line.addWidget(self.take)
         line.addWidget(self.again)
+        line.addWidget(self.stop)
         line.addStretch(1)
         column.addLayout(line)
         self.setFocusProxy(self.list)
@@ -86,33 +98,79 @@ class ComparisonPanel(QWidget):
         self.list.left.connect(self._leave)
         comparison.working.connect(self._show_working)
         comparison.compared.connect(self._fill)
+        comparison.progressed.connect(self._show_progress)
+        comparison.skipped.connect(self._skip)
+        self.stop.clicked.connect(comparison.stop)
         comparison.failed.connect(lambda error: self.state.setText(str(error)))
-        workspace.image_shown.connect(lambda key: self.clear() if key != self._key else None)
+        workspace.image_shown.connect(self._follow)
         workspace.project_closed.connect(self.clear)
         self.clear()
 
-    def clear(self) -> None:
-        """Nothing is compared."""
-        self._key, self._differences = "", []
+    def _follow(self, key: str) -> None:
+        if not self._many and key != self._key:
+            self.clear()
+
+    def clear(self, *, many: bool = False) -> None:
+        """Nothing is compared, yet.
+
+        Args:
+            many: images will be, not only the one that is shown.
+        """
+        self._key, self._differences, self._many = "", [], many
+        self._counts.clear()
         self.list.clear()
         self.hint.hide()
         self.state.setText("Compares your objects of this image with what the model finds now.")
-        self.shown.emit(None)
+        self.shown.emit("", None)
         self._show_buttons()
 
     def _show_working(self, working: bool) -> None:
         self.again.setEnabled(not working)
+        self.stop.setVisible(working)
         if working:
             self.clear()
             self.state.setText("Comparing…")
 
+    def _show_progress(self, done: int, total: int) -> None:
+        if done == 0:
+            self.clear(many=True)
+        counts = self._counts
+        text = f"{done:,} of {total:,} images: {counts['same']:,} objects the same, "
+        text += f"{counts['changed']:,} different, {counts['missing']:,} missing, "
+        text += f"{counts['added']:,} new."
+        if counts["skipped"]:
+            text += f" {counts['skipped']:,} images could not be compared."
+        if (more := counts["rows"] - MOST_LISTED) > 0:
+            text += f" {more:,} more are not listed."
+        self.state.setText(text)
+
+    def _skip(self, key: str, reason: str) -> None:
+        self._counts["skipped"] += 1
+        self.state.setToolTip(f"{key}: {reason}")
+
+    def _add(self, key: str, found: Comparison) -> None:
+        self._counts["same"] += found.same
+        for one in found.differences:
+            self._counts[one.kind] += 1
+            self._counts["rows"] += 1
+            if len(self._differences) < MOST_LISTED:
+                self._differences.append((key, one))
+                QListWidgetItem(icon(ICONS[one.kind]), f"{self._words(one)}\n{key}", self.list)
+        if self._differences and self.list.currentRow() < 0:
+            self.list.setCurrentRow(0)
+            self.hint.show()
+        self._show_buttons()
+
     def _fill(self, key: str, found: Comparison) -> None:
+        if self._many:
+            self._add(key, found)
+            return
         if key != self._workspace.key:
             self.clear()
             return
-        self._key, self._differences = key, list(found.differences)
+        self._key, self._differences = key, [(key, one) for one in found.differences]
         self.list.clear()
-        for one in self._differences:
+        for one in found.differences:
             QListWidgetItem(icon(ICONS[one.kind]), self._words(one), self.list)
         self.state.setText(
             f"{found.same} the same, {found.count('changed')} different, "
@@ -133,24 +191,27 @@ class ComparisonPanel(QWidget):
             name = document.category(mine.category_id).name
         if one.found is None:
             return f"{name} · not found"
+        if one.renamed and not one.reshaped:
+            return f"{name} · different name"
         return f"{name} · different shape · IoU {one.iou:.2f}"
 
-    def current(self) -> Difference | None:
-        """The row the keyboard is at."""
+    def current(self) -> tuple[str, Difference] | None:
+        """The row the keyboard is at: the image and what is different."""
         row = self.list.currentRow()
         return self._differences[row] if 0 <= row < len(self._differences) else None
 
     def show_current(self) -> None:
         """Have it seen on the canvas."""
-        self.shown.emit(self.current())
+        if (one := self.current()) is not None:
+            self.shown.emit(*one)
 
     def take_current(self) -> None:
         """Take what was found; the row goes."""
         one = self.current()
-        if one is None or one.found is None:
+        if one is None or not _takes(one[1]):
             return
-        self.shown.emit(None)
-        if not self._comparison.take(self._key, one):
+        self.shown.emit("", None)
+        if not self._comparison.take(*one):
             self.state.setText("The object was changed meanwhile, or is locked: compare again.")
             return
         row = self.list.currentRow()
@@ -159,14 +220,19 @@ class ComparisonPanel(QWidget):
         self._show_buttons()
 
     def _leave(self) -> None:
-        self.shown.emit(None)
+        self.shown.emit("", None)
         self.left.emit()
 
     def _show_buttons(self) -> None:
-        one = self.current()
-        self.take.setEnabled(one is not None and one.found is not None)
-        adds = one is not None and one.accepted is None
+        row = self.current()
+        self.take.setEnabled(row is not None and _takes(row[1]))
+        adds = row is not None and row[1].accepted is None
         self.take.setText("&Take Object" if adds else "&Take New Shape")
+
+
+def _takes(one: Difference) -> bool:
+    """Whether there is a shape to be taken: names are a person's."""
+    return one.found is not None and (one.accepted is None or one.reshaped)
 
 
 class _Rows(QListWidget):
@@ -217,6 +283,8 @@ class Comparing(QObject):
         self.comparison = RunComparison(workspace, settings, self)
         self.panel: ComparisonPanel | None = None
         self._dock: QDockWidget | None = None
+        self._wanted: tuple[str, Difference] | None = None
+        workspace.image_ready.connect(self._arrive)
 
     def handlers(self) -> dict[str, Callable[[], object]]:
         """Command id to function."""
@@ -234,6 +302,19 @@ class Comparing(QObject):
         """
         panel = self._made()
         self.comparison.start()
+        self._show_panel(panel)
+
+    def compare_folder(self, order: Order, keys: Sequence[str]) -> None:
+        """Compare many images with what a run would find."""
+        panel = self._made()
+        try:
+            self.comparison.start_folder(order, keys)
+        except UserError as error:
+            self._workspace.reported.emit(error)
+            return
+        self._show_panel(panel)
+
+    def _show_panel(self, panel: ComparisonPanel) -> None:
         if self._dock is not None:
             self._dock.show()
             self._dock.raise_()
@@ -251,22 +332,38 @@ class Comparing(QObject):
             self._dock = dock = QDockWidget("Comparison", self._window)
             dock.setObjectName("Comparison")
             dock.setWidget(panel)
-            dock.visibilityChanged.connect(lambda seen: None if seen else self._show(None))
+            dock.visibilityChanged.connect(lambda seen: None if seen else self._show("", None))
             self._window.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, dock)
         return panel
 
-    def _show(self, difference: Difference | None) -> None:
+    def _show(self, key: str, difference: Difference | None) -> None:
         """An object with its new shape, one that is missing, or the click that found a new one."""
-        workspace, canvas = self._workspace, self._canvas
-        canvas.show_instead({})
+        workspace = self._workspace
+        self._canvas.show_instead({})
+        self._wanted = None
         if difference is None:
             return
+        if workspace.image is not None and workspace.image.key == key:
+            self._draw(difference)
+            return
+        workspace.show(key)
+        self._wanted = (key, difference)
+
+    def _arrive(self, image: LoadedImage) -> None:
+        if self._wanted is not None and self._wanted[0] == image.key:
+            _, difference = self._wanted
+            self._wanted = None
+            self._draw(difference)
+
+    def _draw(self, difference: Difference) -> None:
+        workspace, canvas = self._workspace, self._canvas
         mine, found = difference.accepted, difference.found
         if mine is None:
             prompt = found.origin.prompt if found is not None else None
             if prompt is not None:
                 workspace.select(())
-                workspace.set_draft(PromptDraft(prompt.points))
+                box = () if prompt.box is None else (prompt.box,)
+                workspace.set_draft(PromptDraft((*prompt.points, *box)))
             return
         workspace.clear_draft()
         workspace.select((mine.id,))

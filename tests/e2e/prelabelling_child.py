@@ -10,7 +10,8 @@ from PySide6.QtWidgets import QApplication
 
 from annotator.app import fill, make_application, make_window
 from annotator.core.errors import UserError
-from annotator.services.folder_run import Order, Progress
+from annotator.services.folder_run import Progress
+from annotator.services.run_preparing import Order
 from annotator.session import wait_until
 
 

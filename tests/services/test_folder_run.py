@@ -1,9 +1,12 @@
 """Pre-labelling an open project: real documents, real threads, a toy model."""
 
+# ruff: noqa: F811
+
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +22,16 @@ from annotator.core.mask import Mask
 from annotator.core.pace import Pace
 from annotator.core.prompting import PromptDraft
 from annotator.services.document import Document
-from annotator.services.folder_run import FolderRun, Order, Problem, Progress, Report
-from annotator.services.prelabel_sources import KINDS, kind_of
+from annotator.services.folder_run import FolderRun, Problem, Progress, Report
+from annotator.services.prelabel_sources import KINDS, kind_of, names_options, problem_of
+from annotator.services.run_preparing import Order
 from annotator.services.settings import SettingsStore
 from annotator.services.workspace import Workspace
 from models.api import Point
+from models.labelling import LabellerSpec
 from tests.models.toy_segmenter import ToyModel, register
+from tests.test_prelabel_kinds import bright  # noqa: F401
+from tests.test_prelabel_names import clip, words  # noqa: F401
 
 WIDTH, HEIGHT, COUNT, PATIENCE = 64, 48, 6, 60_000
 KEYS = [f"{number}.png" for number in range(COUNT)]
@@ -128,6 +135,13 @@ def by_command(folder: Path) -> dict[str, list[tuple[Any, ...]]]:
     found = state(document)
     document.close()
     return found
+
+
+def defaults(source: str) -> dict[str, Any]:
+    kind = kind_of(source)
+    assert kind is not None
+    settings = SettingsStore(Path("nowhere.ini")).settings
+    return {option.name: option.default for option in (*kind.options(settings), *names_options())}
 
 
 def encoder() -> bool:
@@ -274,6 +288,99 @@ def test_a_model_that_answers_nothing(
     report = desk.finishes()
     assert (report.made, report.tally.new, report.problems) == (2, 0, 2)
     assert desk.problems[0].reason == "64 prompts the model did not answer"
+
+
+def test_images_with_some_answers_that_are_no_numbers_are_tried_again(
+    opened: Callable[[Path], Desk], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.models import toy_segmenter
+
+    decode, spoilt = toy_segmenter.ToySegmenter.decode, [True]
+
+    def partly(self: Any, embedding: Any, prompt: Any) -> Any:
+        found = decode(self, embedding, prompt)
+        if spoilt[0] and prompt.points[0].x > WIDTH / 2:
+            return tuple(replace(one, score=float("nan")) for one in found)
+        return found
+
+    monkeypatch.setattr(toy_segmenter.ToySegmenter, "decode", partly)
+    desk = opened(folder)
+    desk.run.start(EVERYTHING, KEYS[:3])
+    report = desk.finishes()
+    assert (report.made, report.failed, report.doubtful) == (3, 0, 3)
+    assert desk.problems[0].reason == "64 answers of the model that were not numbers"
+    before = state(desk.document)
+    spoilt[0] = False
+    desk.run.resume()
+    report = desk.finishes()
+    assert (report.before, report.made) == (3, 0), "without being asked nothing is done again"
+    desk.run.resume(doubtful=True)
+    report = desk.finishes()
+    assert (report.before, report.made, report.doubtful) == (0, 3, 0)
+    found = state(desk.document)
+    assert all(len(found[key]) > len(before[key]) for key in KEYS[:3])
+    assert found[KEYS[0]] == by_command(folder)[KEYS[0]]
+
+
+def test_masks_of_a_file_need_no_model(
+    opened: Callable[[Path], Desk], folder: Path, tmp_path: Path, toy: ToyModel
+) -> None:
+    out = tmp_path / "out.json"
+    model = ("--model", "toy", "--side", "8", "--min-area", "50")
+    assert main(["prelabel", str(folder), *model, "--out", str(out)]) == 0
+    expected = by_command(folder)
+    desk = opened(folder)
+    toy.calls.clear()
+    loaded: list[int] = []
+    load = toy.spec.load
+
+    def counted() -> Any:
+        if threading.current_thread().name == "prelabel":
+            loaded.append(1)
+        return load()
+
+    object.__setattr__(toy.spec, "load", counted)
+    desk.run.start(Order("masks", defaults("masks") | {"path": str(out)}, "toy"), KEYS)
+    report = desk.finishes()
+    assert (report.made, report.failed, report.problems) == (COUNT, 0, 0)
+    assert not loaded
+    assert state(desk.document) == expected
+
+
+def test_a_labeller_and_names_from_a_vocabulary(
+    opened: Callable[[Path], Desk],
+    folder: Path,
+    bright: LabellerSpec,
+    clip: None,
+    words: str,
+) -> None:
+    desk = opened(folder)
+    desk.run.start(Order("labeller", defaults("labeller"), ""), KEYS)
+    desk.until(lambda: bool(desk.failures))
+    assert "looks for the classes of the project" in desk.failures[0].message
+    desk.document.add_category("coin")
+    desk.run.start(Order("labeller", defaults("labeller"), ""), KEYS)
+    assert desk.finishes().made == COUNT
+    assert {name for found in state(desk.document).values() for _, name, *_ in found} == {"coin"}
+    named = {"vocabulary": "file", "vocabulary_file": words, "min_name_score": 0.0}
+    desk.run.start(Order("everything", FAST | named, "toy"), KEYS)
+    assert desk.finishes().made == COUNT
+    found = {name for every in state(desk.document).values() for _, name, *_ in every}
+    assert "coin" in found
+    assert found & {"cat", "dog", "apple"}
+
+
+def test_names_need_a_model_for_names_and_a_list(tmp_path: Path) -> None:
+    settings = SettingsStore(tmp_path / "settings.ini").settings
+    everything = kind_of("everything")
+    assert everything is not None
+    values = defaults("everything")
+    assert problem_of(everything, values, settings) == ""
+    told = problem_of(everything, values | {"vocabulary": "coco"}, settings)
+    assert "model for names" in told
+    assert "Settings → Names" in told
+    told = problem_of(everything, values | {"vocabulary": "file"}, settings)
+    assert told == "Choose the file with the list of names."
 
 
 def test_a_full_disk_pauses_it_until_there_is_room(

@@ -15,6 +15,7 @@ from annotator.core import raster
 from annotator.core.annotation import Annotation, Source
 from annotator.core.errors import UserError
 from annotator.core.mask import Mask
+from annotator.services.run_preparing import Order
 from annotator.services.workspace import Workspace
 from annotator.ui.canvas import Canvas
 from annotator.ui.run_comparison import Comparing, ComparisonPanel
@@ -135,3 +136,56 @@ def test_without_an_image_people_are_told(
     workspace.close_project()
     with pytest.raises(UserError, match="no image"):
         comparing.compare()
+
+
+def test_many_images_are_listed_shown_and_taken_in_their_own_image(
+    comparing: Comparing, workspace: Workspace, qtbot: QtBot
+) -> None:
+    document = workspace.document
+    assert document is not None
+    document.flush()
+    before = {key: document.annotations(key) for key in document.keys()}  # noqa: SIM118
+    keys = [key for key in document.keys() if key.endswith(".png")]  # noqa: SIM118
+    assert len(keys) > 1
+    workspace.show(keys[1])
+    values = {"side": 8, "min_score": -1.0, "min_stability": -1.0, "max_overlap": 0.6,
+              "min_area": 50}  # fmt: skip
+    ended: list[bool] = []
+    comparing.comparison.working.connect(ended.append)
+    comparing.compare_folder(Order("everything", values, "toy"), keys)
+    qtbot.waitUntil(lambda: ended[-1:] == [False] and len(ended) > 1, timeout=20_000)
+    panel = comparing.panel
+    assert panel is not None
+    assert panel.state.text().startswith(f"{len(keys)} of {len(keys)} images")
+    assert "1 different, 1 missing" in panel.state.text()
+    assert {key: document.annotations(key) for key in before} == before, "nothing is written"
+    rows = [panel.list.item(i).text() for i in range(panel.list.count())]
+    place = next(i for i, text in enumerate(rows) if "different shape" in text)
+    assert rows[place].endswith("\na.png")
+    panel.list.setCurrentRow(place)
+    # Taken without going there, as one step of that image.
+    assert workspace.key == keys[1]
+    QTest.keyClick(panel.list, Key.Key_T)
+    assert document.annotations("a.png")[0].shape != before["a.png"][0].shape
+    assert panel.list.count() == len(rows) - 1
+    place = next(i for i, text in enumerate(rows) if "not found" in text) - 1
+    panel.list.setCurrentRow(place)
+    assert not panel.take.isEnabled()
+    QTest.keyClick(panel.list, Key.Key_Return)
+    qtbot.waitUntil(lambda: workspace.key == "a.png" and bool(workspace.selection), timeout=20_000)
+    assert panel.list.count() == len(rows) - 1, "the list stays when images are shown"
+    assert document.undo("a.png") == "Take the new shape"
+    assert document.annotations("a.png") == before["a.png"]
+
+
+def test_a_folder_comparison_can_be_stopped(
+    comparing: Comparing, workspace: Workspace, qtbot: QtBot
+) -> None:
+    document = workspace.document
+    assert document is not None
+    comparing.compare_folder(Order("boxes", {"path": "nowhere", "names": ""}, "toy"), ["a.png"])
+    panel = comparing.panel
+    assert panel is not None
+    assert not panel.stop.isHidden()
+    panel.stop.click()
+    assert panel.stop.isHidden()

@@ -15,7 +15,7 @@ import numpy as np
 from annotator.core import raster, views
 from annotator.core.annotation import Origin, Source
 from annotator.core.mask import Mask
-from annotator.core.troubles import Trouble
+from annotator.core.troubles import NO_ANSWER, NOT_NUMBERS, Trouble
 from models.api import (
     BatchSegmenter,
     Embedding,
@@ -31,8 +31,6 @@ from models.encoding import check
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-NO_ANSWER = "prompts the model did not answer"
-NOT_NUMBERS = "answers of the model that were not numbers"
 NO_PIXELS = "answers of the model without a pixel in the image"
 
 
