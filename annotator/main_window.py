@@ -359,6 +359,7 @@ class MainWindow(QMainWindow):
         self.finding.panel_wanted.connect(self._show_dock)
         self.prelabelling.follow(self.image_list)
         self.prelabelling.panel_wanted.connect(self._show_dock)
+        self.prelabelling.comparison_wanted.connect(self.finding.comparing.compare_folder)
         self.prelabelling.panel.left.connect(self.canvas.setFocus)
         self.history_panel.left.connect(self.canvas.setFocus)
         self.canvas.pointer_moved.connect(self.status.show_pointer)
