@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "export": "write what was accepted in a project for training, in any format",
         "import": "add the objects of a file or folder, in any format, to a project",
         "convert": "read one format and write another, without a project",
+        "check": "say what may be wrong with the objects of a project, and repair it",
         "validate": "say what trainers would stumble over in a COCO file, and repair it",
         "frames": "write the frames of a video as files, for other programs",
         "adapt": "train the built-in model further on what was accepted in a project",

@@ -42,6 +42,8 @@ def labels(
     pixels: NDArray[np.bool_], connectivity: Connectivity
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """The piece of every pixel (0: background), and the area of every piece (background first)."""
+    if not pixels.size:  # OpenCV would crash
+        return np.zeros(pixels.shape, np.int32), np.zeros(1, np.int64)
     _, found, stats, _ = cv2.connectedComponentsWithStats(_bytes(pixels), connectivity=connectivity)
     return np.asarray(found, np.int32), stats[:, cv2.CC_STAT_AREA].astype(np.int64)
 
@@ -63,11 +65,27 @@ def hole_at(mask: Mask, x: int, y: int) -> Crop | None:
     return Crop(crop.x, crop.y, found[1:-1, 1:-1] == number)
 
 
-def without_holes(mask: Mask) -> Mask:
-    """Every hole filled."""
+def _holes(crop: Crop) -> tuple[NDArray[np.int32], NDArray[np.int64], int]:
+    """The background's piece of every pixel, areas of the pieces, and which is around it all."""
+    found, areas = labels(np.pad(~crop.pixels, 1, constant_values=True), 4)
+    return found[1:-1, 1:-1], areas, int(found[0, 0])
+
+
+def hole_areas(mask: Mask) -> NDArray[np.int64]:
+    """Pixels of every hole, (n,)."""
+    _, areas, around_it = _holes(raster.crop(mask))
+    areas[around_it] = 0
+    return areas[1:][areas[1:] > 0]
+
+
+def without_holes(mask: Mask, smallest: float = math.inf) -> Mask:
+    """Every hole of fewer than `smallest` pixels filled."""
     crop = raster.crop(mask)
-    found, _ = labels(np.pad(~crop.pixels, 1, constant_values=True), 4)
-    return _as_mask(mask, crop, found[1:-1, 1:-1] != found[0, 0])
+    found, areas, around_it = _holes(crop)
+    fill = areas < smallest
+    fill[around_it] = False
+    fill[0] = True  # the mask itself
+    return _as_mask(mask, crop, fill[found])
 
 
 def without_specks(mask: Mask, smallest: int) -> Mask:
