@@ -337,6 +337,14 @@ def _proposing() -> Iterable[Command]:
         hint="How many points are asked, and which masks are good enough",
     )  # fmt: skip
     yield Command(
+        "image.label", "Label This Image", ("Shift+L",), "tag", "Proposals", True, "image",
+        hint="Propose everything that has the name of a class, with a model that needs no prompts",
+    )  # fmt: skip
+    yield Command(
+        "image.find_all", "Find All in This Image…", ("Ctrl+Shift+A",), "similar", "Proposals",
+        enabled="image", hint="Propose everything of one name: dog, or “vehicle, car, truck”",
+    )  # fmt: skip
+    yield Command(
         "prelabel.folder", "Pre-label Folder…", ("Shift+E",), "prelabel", "Proposals", True,
         "project", hint="Propose the objects of many images in the background, or take boxes from "
         "a file",

@@ -109,6 +109,7 @@ class MainWindow(QMainWindow):
         from annotator.ui.adapting import Adapting
         from annotator.ui.canvas import Canvas
         from annotator.ui.finding import Finding
+        from annotator.ui.labelling import ImageLabels
         from annotator.ui.message_bar import MessageBar
         from annotator.ui.prelabelling import Prelabelling
         from annotator.ui.propagating import Propagating
@@ -131,6 +132,8 @@ class MainWindow(QMainWindow):
         self.status.insertPermanentWidget(0, self.propagating.field)
         self.prelabelling = Prelabelling(self.workspace, self.settings, self.messages, self)
         self.status.insertPermanentWidget(0, self.prelabelling.field)
+        self.labels = ImageLabels(self.workspace, self.settings, self.messages, self)
+        self.status.insertPermanentWidget(0, self.labels.field)
         work = QWidget()
         column = QVBoxLayout(work)
         column.setContentsMargins(0, 0, 0, 0)
@@ -291,7 +294,7 @@ class MainWindow(QMainWindow):
         handlers |= self._make_series() | proposal_commands.handlers(workspace)
         handlers |= mask_commands.handlers(workspace, canvas) | history_commands.handlers(workspace)
         handlers |= review_commands.handlers(workspace, self)
-        handlers |= self.finding.handlers() | self.propagating.handlers()
+        handlers |= self.finding.handlers() | self.propagating.handlers() | self.labels.handlers()
         handlers |= self.prelabelling.handlers()
         return handlers | {"image.stop_proposing": self._stop_searching}
 
@@ -351,6 +354,7 @@ class MainWindow(QMainWindow):
             self.finding.search.running_changed,
             self.propagating.propagation.running_changed,
             self.prelabelling.run.running_changed,
+            self.labels.labelling.running_changed,
             self.canvas.shape_changed,
         ):
             signal.connect(self._refresh)
@@ -359,6 +363,8 @@ class MainWindow(QMainWindow):
         self.finding.panel_wanted.connect(self._show_dock)
         self.prelabelling.follow(self.image_list)
         self.prelabelling.panel_wanted.connect(self._show_dock)
+        self.labels.settings_wanted.connect(self._show_settings)
+        self.labels.folder_wanted.connect(partial(self.run, "prelabel.folder"))
         self.prelabelling.comparison_wanted.connect(self.finding.comparing.compare_folder)
         self.prelabelling.panel.left.connect(self.canvas.setFocus)
         self.history_panel.left.connect(self.canvas.setFocus)
@@ -532,6 +538,7 @@ class MainWindow(QMainWindow):
     def _stop_searching(self) -> None:
         self.finding.stop()
         self.propagating.stop()
+        self.labels.stop()
 
     def _hold(self, command_id: str, held: bool) -> None:
         if command_id == "view.hide_masks":
@@ -731,6 +738,7 @@ class MainWindow(QMainWindow):
                     workspace.everything.key is not None
                     or self.finding.running
                     or self.propagating.running
+                    or self.labels.running
                 ),
                 "prelabelling": self.prelabelling.run.running,
                 "clipboard": workspace.can_paste,
@@ -804,6 +812,7 @@ class MainWindow(QMainWindow):
         self.finding.close()
         self.history_panel.close_threads()
         self.prelabelling.close()
+        self.labels.close()
         event.accept()
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
