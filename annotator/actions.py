@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from PySide6.QtGui import QAction, QActionGroup, QIcon, QKeySequence
 from PySide6.QtWidgets import QMenu, QMenuBar, QWidget
 
-from annotator import editing_actions, history_actions, review_actions
+from annotator import editing_actions, history_actions, review_actions, track_actions
 from annotator.command import Command as Command
 
 Bindings = Mapping[str, tuple[str, ...]]
@@ -30,6 +30,7 @@ CONDITIONS: Mapping[str, str] = {
     "objects": "the image has objects",
     "proposing": "objects are being proposed (and there is neither prompt nor selection)",
     "prelabelling": "the folder is being pre-labelled",
+    **track_actions.CONDITIONS,
     "clipboard": "objects were copied",
     "undo": "there is a step, or a point of the prompt, to take back",
     "redo": "there is a step to do again",
@@ -254,6 +255,7 @@ def _view() -> Iterable[Command]:
         "view.review_panel", "Review Names Panel", (), "doubt", "View/Panels", checkable=True,
         hint="Objects whose name does not agree with what they look like",
     )  # fmt: skip
+    yield track_actions.PANEL
     yield Command(
         "view.prelabel_panel", "Pre-labelling Panel", (), "prelabel", "View/Panels",
         checkable=True, hint="How far the folder is pre-labelled, and what failed",
@@ -497,6 +499,7 @@ def _help() -> Iterable[Command]:
 COMMANDS: tuple[Command, ...] = (
     *_file(), *_edit(), *editing_actions.objects(), *_image(), *_view(), *_tools(),
     *_proposing(), *_proposals(), *_propagation(), *_names(), *_finding(), *review_actions.review(),
+    *track_actions.tracks(),
     *_help(),
 )  # fmt: skip
 """Everything the user can do, in menu order."""
@@ -526,6 +529,7 @@ GESTURES: tuple[tuple[str, str, str], ...] = (
     ("Polygon", "Right click", "Take back the last corner"),
     ("Polygon", "Double click · click the first corner", "Close the outline"),
     *editing_actions.GESTURES,
+    *track_actions.GESTURES,
     ("Select", "Click", "Select; once more: what lies beneath"),
     ("Select", "Ctrl+Click · Shift+Click", "Add to the selection"),
     ("Select", "Drag a selected object", "Move the selected objects"),

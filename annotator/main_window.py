@@ -115,6 +115,7 @@ class MainWindow(QMainWindow):
         from annotator.ui.propagating import Propagating
         from annotator.ui.proposing import ProposingField
         from annotator.ui.status_bar import StatusBar
+        from annotator.ui.tracking import Tracking
         from annotator.ui.welcome import WelcomePage
 
         self.canvas = Canvas(self.workspace, self.settings)
@@ -132,6 +133,9 @@ class MainWindow(QMainWindow):
         self.status.insertPermanentWidget(0, self.propagating.field)
         self.prelabelling = Prelabelling(self.workspace, self.settings, self.messages, self)
         self.status.insertPermanentWidget(0, self.prelabelling.field)
+        looks = self.finding.looks
+        self.tracking = Tracking(self.workspace, self.settings, looks, self.messages, self)
+        self.status.insertPermanentWidget(0, self.tracking.field)
         self.labels = ImageLabels(self.workspace, self.settings, self.messages, self)
         self.status.insertPermanentWidget(0, self.labels.field)
         work = QWidget()
@@ -172,6 +176,7 @@ class MainWindow(QMainWindow):
             "view.similar_panel": self._dock("Similar", self.finding.similar_panel, left),
             "view.review_panel": self._dock("Review names", self.finding.review_panel, left),
             "view.prelabel_panel": self._dock("Pre-labelling", self.prelabelling.panel, left),
+            "view.tracks_panel": self.tracking.dock(self),
             "view.history_panel": self._dock("History", self.history_panel, left),
             "edit.attributes": self._dock("Attributes", self.attributes, right),
             "view.adjust": self._dock("Brightness and contrast", self.adjust, left),
@@ -295,7 +300,7 @@ class MainWindow(QMainWindow):
         handlers |= mask_commands.handlers(workspace, canvas) | history_commands.handlers(workspace)
         handlers |= review_commands.handlers(workspace, self)
         handlers |= self.finding.handlers() | self.propagating.handlers() | self.labels.handlers()
-        handlers |= self.prelabelling.handlers()
+        handlers |= self.prelabelling.handlers() | self.tracking.handlers()
         return handlers | {"image.stop_proposing": self._stop_searching}
 
     def _make_series(self) -> dict[str, Callable[[], object]]:
@@ -321,6 +326,7 @@ class MainWindow(QMainWindow):
             "view.similar_panel",
             "view.review_panel",
             "view.prelabel_panel",
+            "view.tracks_panel",
             "view.history_panel",
             "view.adjust",
         ):
@@ -354,6 +360,8 @@ class MainWindow(QMainWindow):
             self.finding.search.running_changed,
             self.propagating.propagation.running_changed,
             self.prelabelling.run.running_changed,
+            self.tracking.run.running_changed,
+            self.tracking.timeline.chosen_changed,
             self.labels.labelling.running_changed,
             self.canvas.shape_changed,
         ):
@@ -367,6 +375,9 @@ class MainWindow(QMainWindow):
         self.labels.folder_wanted.connect(partial(self.run, "prelabel.folder"))
         self.prelabelling.comparison_wanted.connect(self.finding.comparing.compare_folder)
         self.prelabelling.panel.left.connect(self.canvas.setFocus)
+        self.tracking.attach(self.actions_by_id, self.menus)
+        self.tracking.panel_wanted.connect(self._show_dock)
+        self.tracking.panel.left.connect(self.canvas.setFocus)
         self.history_panel.left.connect(self.canvas.setFocus)
         self.canvas.pointer_moved.connect(self.status.show_pointer)
         self.canvas.zoom_changed.connect(self.status.show_zoom)
@@ -606,6 +617,7 @@ class MainWindow(QMainWindow):
             self.finding.similar_panel,
             self.finding.review_panel,
             self.prelabelling.panel,
+            self.tracking.panel,
             self.history_panel,
         ]
         seen = [widget for widget in stops if widget.isVisible()]
@@ -741,6 +753,7 @@ class MainWindow(QMainWindow):
                     or self.labels.running
                 ),
                 "prelabelling": self.prelabelling.run.running,
+                **self.tracking.conditions(),
                 "clipboard": workspace.can_paste,
                 "undo": prompt or bool(document and key and document.undo_text(key)),
                 "redo": bool(document and key and document.redo_text(key)),
@@ -812,6 +825,7 @@ class MainWindow(QMainWindow):
         self.finding.close()
         self.history_panel.close_threads()
         self.prelabelling.close()
+        self.tracking.close()
         self.labels.close()
         event.accept()
 
