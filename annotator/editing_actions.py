@@ -24,6 +24,8 @@ PIXEL_TOOLS: tuple[tuple[str, str, tuple[str, ...], str, str], ...] = (
 """Tools that change pixels: id, text, keys, icon, hint."""
 
 GESTURES: tuple[tuple[str, str, str], ...] = (
+    ("Refine with the model", "Click · right click", "Add what is missing · take away what is not"),
+    ("Refine with the model", "Enter · Esc", "Keep it as the same object · leave it as it was"),
     ("Magnetic polygon", "Click", "Next place: the line to it follows edges; Ctrl: straight"),
     ("Magnetic polygon", "Right click", "Take back the last place"),
     ("Magnetic polygon", "Double click · click the first place", "Close the outline"),
@@ -62,6 +64,12 @@ def brush() -> Iterable[Command]:
 
 def objects() -> Iterable[Command]:
     """Rows of the menu Objects."""
+    yield Command(
+        "mask.refine", "Refine with the Model", ("Shift+Q",), "smart", "Objects",
+        enabled="selection",
+        hint="Clicks add to the selected object what the model finds there, or take it away; "
+        "everything else stays",
+    )  # fmt: skip
     yield Command(
         "mask.fill_holes", "Fill Holes", ("Shift+I",), "", "Objects", enabled="selection",
         hint="Fill every hole of the selected objects",

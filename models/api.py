@@ -77,16 +77,42 @@ class Box:
         return self.x0 <= x <= self.x1 and self.y0 <= y <= self.y1
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class MaskPrompt:
+    """The pixels of an object to go on from; equal only to itself.
+
+    Attributes:
+        x: image column of the first column of pixels; likewise y.
+        y: image row of the first row.
+        pixels: (h, w) bool, inside the image.
+    """
+
+    x: int
+    y: int
+    pixels: NDArray[np.bool_]
+
+    @property
+    def box(self) -> Box:
+        """Where the pixels lie."""
+        height, width = self.pixels.shape
+        return Box(self.x, self.y, self.x + width, self.y + height)
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What the user said about one object: clicks, a box, or both."""
+    """What the user said about one object: clicks, a box, or both.
+
+    `start` is a mask that clicks correct; segmenters never get it in here (`models.refining`).
+    """
 
     points: tuple[Point, ...] = ()
     box: Box | None = None
+    start: MaskPrompt | None = None
 
     def __bool__(self) -> bool:
-        """True when there is something a segmenter can answer: a box or a positive point."""
-        return self.box is not None or any(point.positive for point in self.points)
+        """True when it can be answered: there is a box, a positive point, or a start."""
+        named = self.box is not None or any(point.positive for point in self.points)
+        return named or self.start is not None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -180,6 +206,22 @@ class BatchSegmenter(Segmenter, Protocol):
         self, embedding: Embedding, prompts: Sequence[Prompt]
     ) -> Sequence[tuple[MaskCandidate, ...]]:
         """What `decode` gives for every prompt, in their order."""
+
+
+@runtime_checkable
+class MaskPromptable(Segmenter, Protocol):
+    """A segmenter that was trained to go on from a mask; for others it becomes points."""
+
+    def decode_from(
+        self, embedding: Embedding, start: MaskPrompt, prompt: Prompt
+    ) -> tuple[MaskCandidate, ...]:
+        """`decode` what the points of a prompt correct of a mask.
+
+        Args:
+            embedding: of the image.
+            start: the mask.
+            prompt: at least one point, and the box of the object.
+        """
 
 
 @runtime_checkable

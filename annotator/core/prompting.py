@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from models.api import Box, Point, Prompt
+from models.api import Box, MaskPrompt, Point, Prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,42 +14,49 @@ class PromptDraft:
     Attributes:
         marks: points and at most one box, oldest first.
         choice: which candidate is shown (0: the one the model prefers).
+        start: the mask that is refined.
+        target: the id of the object it belongs to.
     """
 
     marks: tuple[Point | Box, ...] = ()
     choice: int = 0
+    start: MaskPrompt | None = None
+    target: int | None = None
 
     @property
     def prompt(self) -> Prompt:
         """What the segmenter is asked."""
         boxes = [mark for mark in self.marks if isinstance(mark, Box)]
         points = tuple(mark for mark in self.marks if isinstance(mark, Point))
-        return Prompt(points, boxes[-1] if boxes else None)
+        return Prompt(points, boxes[-1] if boxes else None, self.start)
 
     def __bool__(self) -> bool:
         """Whether there is anything to take back."""
-        return bool(self.marks)
+        return bool(self.marks) or self.start is not None
 
     def with_point(self, point: Point) -> PromptDraft:
         """One more click."""
-        return PromptDraft((*self.marks, point))
+        return self._with((*self.marks, point))
 
     def with_box(self, box: Box) -> PromptDraft:
         """The box, in place of an earlier one."""
         kept = tuple(mark for mark in self.marks if not isinstance(mark, Box))
-        return PromptDraft((*kept, box))
+        return self._with((*kept, box))
 
     def moved(self, index: int, mark: Point | Box) -> PromptDraft:
         """Mark number `index` replaced."""
-        return PromptDraft((*self.marks[:index], mark, *self.marks[index + 1 :]))
+        return self._with((*self.marks[:index], mark, *self.marks[index + 1 :]))
 
     def without(self, index: int) -> PromptDraft:
         """Mark number `index` removed."""
-        return PromptDraft((*self.marks[:index], *self.marks[index + 1 :]))
+        return self._with((*self.marks[:index], *self.marks[index + 1 :]))
 
     def without_last(self) -> PromptDraft:
-        """The newest mark taken back."""
-        return PromptDraft(self.marks[:-1])
+        """The newest mark taken back; without any, the mask that was to be refined."""
+        return self._with(self.marks[:-1]) if self.marks else PromptDraft()
+
+    def _with(self, marks: tuple[Point | Box, ...]) -> PromptDraft:
+        return replace(self, marks=marks, choice=0)
 
     def choosing(self, step: int, count: int) -> PromptDraft:
         """The next (1) or previous (-1) of `count` candidates."""

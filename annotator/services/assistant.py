@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from annotator.core.mask import Mask
     from models.api import SegmenterSpec
     from models.crops import Crop
+    from models.refining import Refining
     from models.runtimes import Device
 
 T = TypeVar("T")
@@ -166,6 +167,7 @@ class Assistant(QObject):
         self._wanted: Crop | None = None
         self._asked: tuple[Prompt, Crop | None] = (Prompt(), None)
         self._last = LastAnswer()
+        self._refining: Refining | None = None
         self._resolution = ""
         self._rest = QTimer(self)
         self._rest.setSingleShot(True)
@@ -627,6 +629,8 @@ class Assistant(QObject):
         model_id: str,
         crop: Crop | None,
     ) -> tuple[MaskCandidate, ...]:
+        if prompt.start is not None:
+            return self._refined(picture, embedding, prompt, model_id, crop)
         segmenter = self._load(model_id)
         if crop is not None:
             from models import crops
@@ -643,6 +647,27 @@ class Assistant(QObject):
                 )
         return self._last.decode(
             segmenter, embedding, prompt, lambda: segmenter.decode(embedding, prompt)
+        )
+
+    def _refined(
+        self,
+        picture: Picture,
+        embedding: Embedding,
+        prompt: Prompt,
+        model_id: str,
+        crop: Crop | None,
+    ) -> tuple[MaskCandidate, ...]:
+        from models.refining import Refining
+
+        if self._refining is None:
+            self._refining = Refining()
+        if crop is not None and prompt.start is not None and not crop.holds(prompt.start.box):
+            crop = None
+        return self._refining.decode(
+            self._load(model_id),
+            embedding,
+            prompt,
+            lambda asked: self._candidates(picture, embedding, asked, model_id, crop),
         )
 
     def _describe_candidate(
@@ -699,7 +724,10 @@ class Assistant(QObject):
         segmenter: Segmenter,
     ) -> NDArray[np.bool_]:
         from models import crops
+        from models.refining import RefinedCandidate
 
+        if isinstance(candidate, RefinedCandidate):
+            return candidate.drawn(embedding.width, embedding.height)
         if not isinstance(candidate, crops.CropCandidate):
             return segmenter.render(embedding, candidate)
         crop = candidate.crop

@@ -6,6 +6,7 @@ What is done to the selected objects stands in its base, `annotator.services.edi
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from annotator.core.annotation import (
 from annotator.core.errors import UserError
 from annotator.core.paths import file_of, frame_key, is_image_name, is_video_name
 from annotator.core.prompting import PromptDraft
+from annotator.services import refinement
 from annotator.services.assistant import Answer, Assistant, Finished, Picture
 from annotator.services.document import Document
 from annotator.services.editing import Editing
@@ -501,12 +503,17 @@ class Workspace(Editing):
         self.preview_changed.emit(None)
 
     def clear_draft(self) -> None:
-        """Throw the open prompt away."""
+        """Throw the open prompt away; an object that was refined is as it was, and selected."""
+        draft = self._draft
         self._reset_draft()
+        self._select_refined(self._key, draft)
 
     def take_back(self) -> None:
         """Remove the newest point or box of the open prompt."""
-        self.set_draft(self._draft.without_last())
+        before = self._draft
+        self.set_draft(before.without_last())
+        if not self._draft:
+            self._select_refined(self._key, before)
 
     def cycle_candidate(self, step: int) -> None:
         """Show the next or previous candidate."""
@@ -538,7 +545,8 @@ class Workspace(Editing):
         self._accept_when_ready = picture is None
         if picture is None:
             return
-        chosen = self._active
+        draft = self._draft
+        chosen = self._active if draft.target is None else category_id
         known = self.candidates if not self._working else ()
         shown = (picture.key, self.candidate) if self.candidate is not None else None
         if shown is not None:
@@ -551,10 +559,9 @@ class Workspace(Editing):
             if isinstance(finished, UserError):
                 self._give_back(picture.key, draft, finished)
             else:
-                self._keep(finished, prompt, chosen)
+                self._keep(finished, draft, chosen)
             self.finishing_changed.emit(tuple(self._finishing))
 
-        draft = self._draft
         self.assistant.finish(picture, prompt, draft.choice, known, done)
         self._reset_draft()
 
@@ -565,10 +572,24 @@ class Workspace(Editing):
             self._drafts.setdefault(key, draft)
         self.reported.emit(reason)
 
-    def _keep(self, finished: Finished, prompt: Prompt, category_id: int | None) -> None:
+    def refine_selected(self) -> None:
+        """Open a prompt that goes on from the selected object's mask.
+
+        Raises:
+            UserError: not one mask is selected.
+        """
+        draft = refinement.opened(self.selected)
+        self.set_tool("smart")
+        self.set_draft(draft)
+
+    def _keep(self, finished: Finished, draft: PromptDraft, category_id: int | None) -> None:
         document = self._document
         if document is None:
             return
+        if refinement.kept(document, self.masks, finished, draft, category_id):
+            self._select_refined(finished.key, draft)
+            return
+        prompt = replace(draft.prompt, start=None)
         origin = Origin(
             Source.MODEL, finished.model.id, finished.model.version, finished.score, prompt
         )
@@ -583,6 +604,10 @@ class Workspace(Editing):
         picture = self.picture()
         if picture is not None and picture.key == finished.key:
             self._suggesting.describe_for_names(picture, finished.mask, annotation.id)
+
+    def _select_refined(self, key: str | None, draft: PromptDraft) -> None:
+        if draft.target is not None and key == self._key and not self._draft:
+            self.select({draft.target} & {a.id for a in self.annotations})
 
     def add_shape(
         self, shape: Mask | Box, polygons: tuple[tuple[float, ...], ...] | None = None
@@ -655,7 +680,9 @@ class Workspace(Editing):
         if self._document is None:
             return
         chosen = [a for a in self.selected if a.proposed]
-        unnamed = bool(self._draft.prompt) or any(a.category_id is None for a in chosen)
+        unnamed = bool(self._draft.prompt and self._draft.target is None) or any(
+            a.category_id is None for a in chosen
+        )
         if unnamed and not self._document.categories():
             self.name_wanted.emit()
         elif chosen:

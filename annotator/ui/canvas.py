@@ -266,6 +266,7 @@ class Canvas(ImageView):
 
     def _follow_draft(self, draft: PromptDraft) -> None:
         self._overlay.marks = draft.marks
+        self._masks.lift(self._lifted)
         hovered = self._overlay.mark_hovered
         if hovered is not None and hovered.target >= len(draft.marks):
             self._overlay.mark_hovered = None
@@ -524,8 +525,14 @@ class Canvas(ImageView):
         elif isinstance(sketch, Resizing):
             self._masks.lift(frozenset((sketch.annotation_id,)))
         else:
-            self._masks.lift(self.painting.lifted)
+            self._masks.lift(self._lifted)
         self.viewport().update()
+
+    @property
+    def _lifted(self) -> frozenset[int]:
+        """Objects that are not drawn where they are: painted on, or refined."""
+        target = self._workspace.draft.target
+        return self.painting.lifted | (frozenset() if target is None else {target})
 
     @property
     def mask_opacity(self) -> float:

@@ -21,6 +21,7 @@ def handlers(workspace: Workspace, canvas: Canvas) -> dict[str, Callable[[], obj
 
     masks, popover = workspace.masks, MaskPopover(canvas)
     made: dict[str, Callable[[], object]] = {
+        "mask.refine": workspace.refine_selected,
         "mask.fill_holes": masks.fill_holes,
         "mask.remove_specks": partial(popover.open, "specks"),
         "mask.smooth": partial(popover.open, "smooth"),

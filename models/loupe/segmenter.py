@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from models.api import Box, Embedding, MaskCandidate, ModelError, Prompt
+from models.api import Box, Embedding, MaskCandidate, MaskPrompt, ModelError, Prompt
 from models.candidates import rendered
 from models.loupe import windows as geometry
 from models.onnx_session import open_session
@@ -33,6 +33,8 @@ REMEMBERED = 48
 SAME = 0.8
 """Candidates of one click whose IoU is at least this are one."""
 COMPARED = 64
+SURE = 6.0
+"""Logits inside a mask that is given."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,6 +161,17 @@ class LoupeSegmenter:
             for look in self._looks(embedding, shape, prompt)
         )
 
+    def decode_from(
+        self, embedding: Embedding, start: MaskPrompt, prompt: Prompt
+    ) -> tuple[MaskCandidate, ...]:
+        """See `models.api.MaskPromptable`: it was trained to go on from the mask before."""
+        shape = Resized.of(embedding.width, embedding.height)
+        look = _started(shape, start)
+        for count in range(1, len(prompt.points) + 1):
+            asked = Prompt(prompt.points[:count], prompt.box)
+            look = self._again(embedding, shape, asked, look)
+        return (MaskCandidate(look.logits, shape.extent(look.window), look.score),)
+
     def render(self, embedding: Embedding, candidate: MaskCandidate) -> NDArray[np.bool_]:
         """The candidate as an (H, W) bool mask at the size of the image."""
         return rendered(candidate, embedding.width, embedding.height)
@@ -237,6 +250,32 @@ class LoupeSegmenter:
             },
         )
         return [Look(logits[0, i], windows[i], float(scores[0, i])) for i in range(count)]
+
+
+def _started(shape: Resized, start: MaskPrompt) -> Look:
+    """A mask as if it had been answered."""
+    box, scale = start.box, (shape.scale_x, shape.scale_y) * 2
+    corners = np.array([box.x0, box.y0, box.x1, box.y1]) * scale
+    window = geometry.around_boxes(corners.astype(np.float32), geometry.MASK_MARGIN)
+    grid = 2 * geometry.GRID
+    # Shrunk to about the grid's cells first, so that none of its pixels is passed over.
+    h, w = start.pixels.shape
+    cell = max(window[2] / shape.scale_x, window[3] / shape.scale_y) / grid
+    size = max(round(w / max(cell, 1.0)), 1), max(round(h / max(cell, 1.0)), 1)
+    small = cv2.resize(start.pixels.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    small = small.reshape(size[::-1])
+    extent = shape.extent(window)
+    step = extent.width / grid, extent.height / grid
+    zoom = size[0] / w, size[1] / h
+    to_small = np.array(
+        [
+            [step[0] * zoom[0], 0, (extent.x0 + step[0] / 2 - start.x) * zoom[0] - 0.5],
+            [0, step[1] * zoom[1], (extent.y0 + step[1] / 2 - start.y) * zoom[1] - 0.5],
+        ]
+    )
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    share = cv2.warpAffine(small, to_small, (grid, grid), flags=flags)
+    return Look(np.asarray((share - 0.5) * (2 * SURE), np.float32), window, 1.0)
 
 
 def _scaled(shape: Resized, points: Sequence[Point]) -> Floats:
