@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "convert": "read one format and write another, without a project",
         "check": "say what may be wrong with the objects of a project, and repair it",
         "validate": "say what trainers would stumble over in a COCO file, and repair it",
+        "compact": "forget old steps of a project's history, so that it takes less room",
         "frames": "write the frames of a video as files, for other programs",
         "adapt": "train the built-in model further on what was accepted in a project",
         "evaluate-names": "measure how often the right name is suggested",
