@@ -46,7 +46,7 @@ class Option:
         choices: values and titles.
         folder: whether a path may be a folder, too.
         patterns: of files, as in "Text (*.txt)".
-        when: another choice and the value it must have for this one to be asked, ("", "") always.
+        when: another choice and the values with which this one is asked; ("", ()): always.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Option:
     choices: tuple[tuple[str, str], ...] = ()
     folder: bool = False
     patterns: str = ""
-    when: tuple[str, str] = ("", "")
+    when: tuple[str, tuple[str, ...]] = ("", ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +313,7 @@ def _labeller_note() -> str:
 
     missing = [(spec, spec.available()) for spec in labellers().values()]
     named = [spec.title for spec, problem in missing if problem is not None]
-    return f"Not here yet: {', '.join(named)}. Settings → Model gets them." if named else ""
+    return f"Not here yet: {'; '.join(named)}. Settings → Model gets them." if named else ""
 
 
 def _labeller(values: Values, context: Context) -> Made:
@@ -347,9 +347,10 @@ def names_options() -> tuple[Option, ...]:
                         ("file", "A list in a file"))),
         Option("vocabulary_file", "&List of names:", "path", "",
                "A text with one class a line, synonyms after commas.",
-               patterns="Lists (*.txt *.csv *.json)", when=("vocabulary", "file")),
+               patterns="Lists (*.txt *.csv *.json)", when=("vocabulary", ("file",))),
         Option("min_name_score", "Least sure&ness of names:", "percent", AUTO,
-               "Objects whose best name is less probable get none.", auto="Not in doubt"),
+               "Objects whose best name is less probable get none.", auto="Not in doubt",
+               when=("vocabulary", ("project", "coco", "lvis", "file"))),
     )  # fmt: skip
 
 

@@ -70,7 +70,7 @@ class OptionForm(QWidget):
         values = self.values
         for option, widget in self._rows:
             name, wanted = option.when
-            self._form.setRowVisible(widget, not name or values.get(name) == wanted)
+            self._form.setRowVisible(widget, not name or values.get(name) in wanted)
 
     @property
     def values(self) -> dict[str, Any]:

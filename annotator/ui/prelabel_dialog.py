@@ -160,9 +160,11 @@ class PrelabelDialog(QDialog):
         )
         for kind in KINDS:
             self.source.addItem(kind.title, kind.id)
-            self._pages.addWidget(self._page(kind))
+            page = QWidget(self._pages)
+            QVBoxLayout(page).setContentsMargins(0, 0, 0, 0)
+            self._pages.addWidget(page)
         self.source.setCurrentIndex(max(self.source.findData(self._before.get("source")), 0))
-        self._pages.setCurrentIndex(self.source.currentIndex())
+        self._turn()
         for spec in segmenters().values():
             if spec.available() is None:
                 self.model.addItem(spec.title, spec.id)
@@ -170,21 +172,32 @@ class PrelabelDialog(QDialog):
             self.model.addItem(model, model)
         self.model.setCurrentIndex(self.model.findData(model))
 
-    def _page(self, kind: SourceKind) -> QWidget:
-        page = QWidget(self)
-        column = QVBoxLayout(page)
-        column.setContentsMargins(0, 0, 0, 0)
+    def _turn(self, *_: object) -> None:
+        """Show the options of the source; they are made when they are first wanted."""
+        place = self.source.currentIndex()
+        self.form(KINDS[place].id)
+        self._pages.setCurrentIndex(place)
+
+    def form(self, source_id: str) -> OptionForm:
+        """The options of a source."""
+        if source_id not in self._forms:
+            place = self.source.findData(source_id)
+            self._forms[source_id] = self._made(KINDS[place], self._pages.widget(place))
+        return self._forms[source_id]
+
+    def _made(self, kind: SourceKind, page: QWidget) -> OptionForm:
+        column = page.layout()
+        assert isinstance(column, QVBoxLayout)
         column.addWidget(soft_label(kind.hint, page))
         values = self._before.get("values", {}).get(kind.id, {})
         names = names_options() if kind.can_name else ()
         form = OptionForm((*kind.options(self._settings), *names), values, page)
         form.changed.connect(self._check)
-        self._forms[kind.id] = form
         column.addWidget(form)
         if note := kind.note():
             column.addWidget(soft_label(note, page))
         column.addStretch(1)
-        return page
+        return form
 
     def _arrange(self) -> None:
         column = QVBoxLayout(self)
@@ -220,7 +233,7 @@ class PrelabelDialog(QDialog):
         )
 
     def _connect(self) -> None:
-        self.source.currentIndexChanged.connect(self._pages.setCurrentIndex)
+        self.source.currentIndexChanged.connect(self._turn)
         self.source.currentIndexChanged.connect(self._check)
         self.compare.toggled.connect(self._check)
         for box in (self.images, self.condition):
@@ -228,10 +241,6 @@ class PrelabelDialog(QDialog):
         self._chosen.changed.connect(self._check)
         self._buttons.accepted.connect(self._order)
         self._buttons.rejected.connect(self.close)
-
-    def form(self, source_id: str) -> OptionForm:
-        """The options of a source."""
-        return self._forms[source_id]
 
     @property
     def keys(self) -> Sequence[str]:
@@ -273,5 +282,8 @@ class PrelabelDialog(QDialog):
             "images": images if images != "selected" else "all",
             "condition": self.condition.currentData(),
             "source": self.source.currentData(),
-            "values": {name: form.values for name, form in self._forms.items()},
+            "values": {
+                **self._before.get("values", {}),
+                **{name: form.values for name, form in self._forms.items()},
+            },
         }

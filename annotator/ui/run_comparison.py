@@ -27,6 +27,7 @@ from annotator.services.run_comparison import RunComparison
 from annotator.services.run_preparing import Order
 from annotator.ui.icons import icon
 from annotator.ui.labels import soft_label
+from annotator.ui.prelabel_panel import many
 
 if TYPE_CHECKING:
     from annotator.core.images import LoadedImage
@@ -139,7 +140,7 @@ class ComparisonPanel(QWidget):
         text += f"{counts['changed']:,} different, {counts['missing']:,} missing, "
         text += f"{counts['added']:,} new."
         if counts["skipped"]:
-            text += f" {counts['skipped']:,} images could not be compared."
+            text += f" {many(counts['skipped'], 'image')} could not be compared."
         if (more := counts["rows"] - MOST_LISTED) > 0:
             text += f" {more:,} more are not listed."
         self.state.setText(text)

@@ -275,3 +275,54 @@ def test_killed_in_the_middle_and_gone_on_it_proposes_the_same(
     assert told[1][1] > 0
     assert told[2][1] > told[1][1]
     assert state(photographs) == state(alone)
+
+
+def test_masks_of_a_file_are_compared_and_then_taken_as_they_are(
+    start: Start, photographs: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.json"
+    asked = ("--side", "4", "--limit", "1", "--out", str(out))
+    assert main(["prelabel", str(photographs), *asked]) == 0
+    entries = json.loads(out.read_bytes())
+    wrong = {**entries[0], "segmentation": {"size": [5, 5], "counts": "nonsense"}}
+    other = {**entries[0], "file_name": "elsewhere.jpg"}
+    unread = {**entries[0], "file_name": "zebra.jpg"}
+    out.write_text(json.dumps([*entries, wrong, other, unread]))
+    (photographs / "zebra.jpg").write_bytes(b"no image")
+
+    def script(user: User) -> None:
+        user.waits_for_image("cat.jpg")
+        heard = reports(user)
+        dialog = asks(user)
+        chooses(dialog, "source", "masks")
+        assert not dialog.model.isVisible(), "nobody asks a model"
+        field = dialog.form("masks").findChild(QLineEdit, "path")
+        field.setText(str(out))
+        dialog.compare.setChecked(True)
+        assert dialog.start_button.text() == "&Compare 4 Images"
+        dialog.start_button.click()
+        panel = user.window.finding.comparing.panel
+        assert panel is not None
+        user.waits_for(lambda: f"{len(entries)} new" in panel.state.text())
+        user.waits_for(lambda: panel.stop.isHidden())
+        assert "1 image could not be compared" in panel.state.text()
+        assert panel.list.count() == len(entries)
+        document = user.workspace.document
+        assert document is not None
+        assert not any(document.record(key).proposals for key in document.keys())  # noqa: SIM118
+        dialog = asks(user)
+        assert dialog.source.currentData() == "masks", "what was chosen is there again"
+        dialog.start_button.click()
+        ends(user, heard)
+        report = heard[0]
+        assert (report.tally.new, report.made, report.failed) == (len(entries), 1, 1)
+        panel = user.window.prelabelling.panel
+        rows = "\n".join(panel.list.item(i).text() for i in range(panel.list.count()))
+        for said in ("masks that are damaged", "elsewhere.jpg", "zebra.jpg"):
+            assert said in rows
+
+    assert start([str(photographs)], script) == 0
+    alone = tmp_path / "alone"
+    shutil.copytree(photographs, alone, ignore=shutil.ignore_patterns(".annotator"))
+    assert main(["prelabel", str(alone), "--boxes", str(out), "--as-is"]) == 1
+    assert state(alone) == state(photographs)
