@@ -253,8 +253,8 @@ def _paint_name(
     top = box.top() + (box.height() - height * (2 if folder else 1)) // 2
     painter.setFont(font)
     painter.setPen(text)
-    # The end of a file name tells more than its middle.
-    shown = metrics.elidedText(name, Qt.TextElideMode.ElideMiddle, box.width())
+    # Files of one folder mostly differ at the end of their names.
+    shown = metrics.elidedText(name, Qt.TextElideMode.ElideLeft, box.width())
     line = QRect(box.left(), top, box.width(), height)
     painter.drawText(line, Qt.AlignmentFlag.AlignVCenter, shown)
     if folder:
