@@ -1,10 +1,12 @@
 """Kill the program at random moments and count what is lost (nothing may be).
 
 A child process opens a folder as a project and accepts 200 objects, now and then taking one back
-and doing it again, sometimes faster than the disk. It prints what it has *shown* as accepted. The
-parent kills it with SIGKILL at a random moment, looks at what lies on the disk, opens the folder
-again and checks every promise: all objects shown are there with their exact masks, the journal is
-sound, the COCO file is a consistent earlier state, the history is complete.
+and doing it again, accepting in both images as one group step, taking group steps back and doing
+them again, and renaming its class; sometimes faster than the disk. It prints what it has *shown* as
+accepted. The parent kills it with SIGKILL at a random moment, looks at what lies on the disk, opens
+the folder again and checks every promise: all objects shown are there with their exact masks, the
+journal is sound, the COCO file is a consistent earlier state, the history is complete, and taking
+everything back, group steps as wholes, leads to where it began.
 
     python benchmarks/kill.py --kills 50
 """
@@ -16,12 +18,14 @@ import contextlib
 import io
 import os
 import random
+import shutil
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,12 +77,18 @@ def act(folder: Path, seed: int) -> None:
 
     document.edit_saved.connect(show)
     rng = random.Random(seed)
-    for number in range(1, OBJECTS + 1):
-        key = rng.choice(KEYS)
+
+    def accept(key: str, number: int) -> None:
         annotation_id = document.new_id()
         annotation = Annotation(annotation_id, mask_of(annotation_id), category)
         step = document.edit(key, (*document.annotations(key), annotation), f"Accept {number}")
         waiting[step] = annotation_id
+
+    for number in range(1, OBJECTS + 1):
+        key = rng.choice(KEYS)
+        accept(key, number)
+        if rng.random() < 0.15:
+            act_on_groups(document, accept, number, rng.random() < 0.5)
         if rng.random() < 0.1:
             document.undo(key)
             document.redo(key)
@@ -92,6 +102,22 @@ def act(folder: Path, seed: int) -> None:
     while waiting:
         turn()
     document.close()
+
+
+def act_on_groups(
+    document: Document, accept: Callable[[str, int], None], number: int, rename: bool
+) -> None:
+    """A group step, taken back and done again; now and then another name for the class."""
+    history = document.history
+    group = history.begin("accept", f"Accept {number} everywhere")
+    for key in KEYS:
+        with history.inside(group):
+            accept(key, number)
+    if rename:
+        document.change_category(replace(document.categories()[0], name=f"thing {number}"))
+    for work in (history.taking_back(group), history.doing_again(group)):
+        for _ in work:
+            pass
 
 
 # --- The parent ---
@@ -142,6 +168,7 @@ def kill_once(folder: Path, seed: int, longest: float = 3.0) -> Outcome:
     shown = [int(line.split()[1]) for line in text.splitlines(keepends=True) if line[-1] == "\n"]
     outcome = Outcome(shown)
     _check_disk(folder, outcome)
+    _check_groups(folder, outcome)
     _check_document(folder, outcome)
     _check_coco(folder, outcome)
     return outcome
@@ -165,6 +192,54 @@ def _check_disk(folder: Path, outcome: Outcome) -> None:
         outcome.problems.append(f"quick_check: {verdict}")
     if coco is not None and not set(coco) <= saved:
         outcome.problems.append("the COCO file is ahead of the journal")
+
+
+def _check_groups(folder: Path, outcome: Outcome) -> None:
+    """On a copy: everything is taken back, the newest first."""
+    from annotator.services.document import Document
+
+    with tempfile.TemporaryDirectory() as name:
+        copy = Path(name) / "copy"
+        shutil.copytree(folder, copy)
+        document = Document.open(copy)
+        try:
+            while _undo_newest(document, outcome):
+                pass
+            rest = sum(len(document.annotations(key)) for key in document.keys())  # noqa: SIM118
+            if rest or document.categories():
+                outcome.problems.append(f"{rest} objects stay when everything is taken back")
+        finally:
+            document.close()
+
+
+def _undo_newest(document: Document, outcome: Outcome) -> bool:
+    """Take back the newest group step or step; False where there is none."""
+    group = document.history.newest()
+    steps = {document.last_step(key): key for key in document.keys()}  # noqa: SIM118
+    newest = max(steps, default=0)
+    if newest and (group is None or not _comes_first(document, group.id, newest)):
+        document.undo(steps[newest])
+        return True
+    if group is None:
+        return False
+    work = document.history.taking_back(group.id)
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            if end.value.left or end.value.classes:
+                outcome.problems.append(f"a group step is not taken back: {end.value.text}")
+            return True
+
+
+def _comes_first(document: Document, group: int, newest: int) -> bool:
+    """Whether a group step is to be taken back before the newest step of an image."""
+    if newest < group:
+        return True
+    db = document.reader().connection()
+    part = db.execute("SELECT part FROM steps WHERE id=?", (newest,)).fetchone()[0]
+    db.close()
+    return bool(part == group)
 
 
 def _check_document(folder: Path, outcome: Outcome) -> None:
