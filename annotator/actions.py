@@ -255,6 +255,7 @@ def _view() -> Iterable[Command]:
         "view.review_panel", "Review Names Panel", (), "doubt", "View/Panels", checkable=True,
         hint="Objects whose name does not agree with what they look like",
     )  # fmt: skip
+    yield review_actions.PANEL
     yield track_actions.PANEL
     yield Command(
         "view.prelabel_panel", "Pre-labelling Panel", (), "prelabel", "View/Panels",

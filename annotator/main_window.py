@@ -109,6 +109,7 @@ class MainWindow(QMainWindow):
         from annotator.ui.adapting import Adapting
         from annotator.ui.canvas import Canvas
         from annotator.ui.finding import Finding
+        from annotator.ui.inspecting import Inspecting
         from annotator.ui.labelling import ImageLabels
         from annotator.ui.message_bar import MessageBar
         from annotator.ui.prelabelling import Prelabelling
@@ -129,15 +130,16 @@ class MainWindow(QMainWindow):
         self.status.insertPermanentWidget(0, self.adapting.field)
         self.finding = Finding(self.workspace, self.settings, self.canvas, self)
         self.status.insertPermanentWidget(0, self.finding.field)
+        self.inspecting = Inspecting(self.workspace, self.canvas, self.finding.show, self)
         self.propagating = Propagating(self.workspace, self.finding.looks, self.messages, self)
         self.status.insertPermanentWidget(0, self.propagating.field)
         self.prelabelling = Prelabelling(self.workspace, self.settings, self.messages, self)
         self.status.insertPermanentWidget(0, self.prelabelling.field)
+        self.labels = ImageLabels(self.workspace, self.settings, self.messages, self)
+        self.status.insertPermanentWidget(0, self.labels.field)
         looks = self.finding.looks
         self.tracking = Tracking(self.workspace, self.settings, looks, self.messages, self)
         self.status.insertPermanentWidget(0, self.tracking.field)
-        self.labels = ImageLabels(self.workspace, self.settings, self.messages, self)
-        self.status.insertPermanentWidget(0, self.labels.field)
         work = QWidget()
         column = QVBoxLayout(work)
         column.setContentsMargins(0, 0, 0, 0)
@@ -175,13 +177,15 @@ class MainWindow(QMainWindow):
             "view.objects_panel": self._dock("Objects", self.annotation_list, right),
             "view.similar_panel": self._dock("Similar", self.finding.similar_panel, left),
             "view.review_panel": self._dock("Review names", self.finding.review_panel, left),
+            "view.checks_panel": self._dock("Checks", self.inspecting.panel, left),
             "view.prelabel_panel": self._dock("Pre-labelling", self.prelabelling.panel, left),
             "view.tracks_panel": self.tracking.dock(self),
             "view.history_panel": self._dock("History", self.history_panel, left),
             "edit.attributes": self._dock("Attributes", self.attributes, right),
             "view.adjust": self._dock("Brightness and contrast", self.adjust, left),
         }
-        for name in ("view.similar_panel", "view.review_panel", "view.prelabel_panel",
+        for name in ("view.similar_panel", "view.review_panel", "view.checks_panel",
+                     "view.prelabel_panel",
                      "view.history_panel"):  # fmt: skip
             self.tabifyDockWidget(self.docks["view.images_panel"], self.docks[name])
             self.docks[name].hide()
@@ -235,7 +239,9 @@ class MainWindow(QMainWindow):
             "file.open_folder": self.choose_folder,
             "file.open_recent": partial(self._open_palette, "recent"),
             "file.import_coco": lambda: import_dialog.open_import(workspace, self),
-            "file.export": lambda: export_dialog.open_export(workspace, self),
+            "file.export": lambda: export_dialog.open_export(
+                workspace, self, self.image_list.visible_keys()
+            ),
             "file.save": self._save,
             "file.show_coco": self._show_coco,
             "file.settings": self._show_settings,
@@ -298,7 +304,7 @@ class MainWindow(QMainWindow):
         }
         handlers |= self._make_series() | proposal_commands.handlers(workspace)
         handlers |= mask_commands.handlers(workspace, canvas) | history_commands.handlers(workspace)
-        handlers |= review_commands.handlers(workspace, self)
+        handlers |= review_commands.handlers(workspace, self) | self.inspecting.handlers()
         handlers |= self.finding.handlers() | self.propagating.handlers() | self.labels.handlers()
         handlers |= self.prelabelling.handlers() | self.tracking.handlers()
         return handlers | {"image.stop_proposing": self._stop_searching}
@@ -325,6 +331,7 @@ class MainWindow(QMainWindow):
             "view.objects_panel",
             "view.similar_panel",
             "view.review_panel",
+            "view.checks_panel",
             "view.prelabel_panel",
             "view.tracks_panel",
             "view.history_panel",
@@ -360,15 +367,16 @@ class MainWindow(QMainWindow):
             self.finding.search.running_changed,
             self.propagating.propagation.running_changed,
             self.prelabelling.run.running_changed,
+            self.labels.labelling.running_changed,
             self.tracking.run.running_changed,
             self.tracking.timeline.chosen_changed,
-            self.labels.labelling.running_changed,
             self.canvas.shape_changed,
         ):
             signal.connect(self._refresh)
         workspace.set_order(self.image_list.neighbour)
         self.finding.set_order(self.image_list.visible_keys)
         self.finding.panel_wanted.connect(self._show_dock)
+        self.inspecting.panel_wanted.connect(self._show_dock)
         self.prelabelling.follow(self.image_list)
         self.prelabelling.panel_wanted.connect(self._show_dock)
         self.labels.settings_wanted.connect(self._show_settings)
@@ -616,6 +624,7 @@ class MainWindow(QMainWindow):
             self.annotation_list,
             self.finding.similar_panel,
             self.finding.review_panel,
+            self.inspecting.panel,
             self.prelabelling.panel,
             self.tracking.panel,
             self.history_panel,
@@ -823,10 +832,11 @@ class MainWindow(QMainWindow):
         except UserError as error:
             QMessageBox.critical(self, "Annotator", f"{error.message}\n\n{error.remedy}")
         self.finding.close()
+        self.inspecting.close()
         self.history_panel.close_threads()
         self.prelabelling.close()
-        self.tracking.close()
         self.labels.close()
+        self.tracking.close()
         event.accept()
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:

@@ -6,6 +6,11 @@ from collections.abc import Iterable
 
 from annotator.command import Command
 
+PANEL = Command(
+    "view.checks_panel", "Checks Panel", (), "warning", "View/Panels", checkable=True,
+    hint="What may be wrong in the folder, and repairing it",
+)  # fmt: skip
+
 
 def review() -> Iterable[Command]:
     """Rows of the menu Review."""
@@ -43,4 +48,12 @@ def review() -> Iterable[Command]:
         "review.next", "Next Image to Review", ("Ctrl+Shift+D",), "next", "Review", True,
         "project", hint="The next image of the list with objects that is not done, or that needs "
         "another look",
+    )  # fmt: skip
+    yield Command(
+        "review.check", "Check the Folder", ("F7",), "warning", "Review", True, "project",
+        hint="Look for specks, holes, overlaps, doubles, missing names, odd sizes, equal images",
+    )  # fmt: skip
+    yield Command(
+        "review.statistics", "Statistics…", ("F8",), "", "Review", enabled="project",
+        hint="Plots of classes, sizes, places and progress; as PNG and CSV",
     )  # fmt: skip

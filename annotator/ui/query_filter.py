@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, QPoint, QStringListModel, Qt, Signal
+from PySide6.QtCore import QObject, QPoint, QStringListModel, Qt, QTimer, Signal
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QCompleter, QFrame, QLabel, QLineEdit, QVBoxLayout, QWidget
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from annotator.core.errors import UserError
     from annotator.services.document import Document
 
+REST_MS = 150
+"""How long typing a query rests before it is asked: half a field is a word that no name has."""
 SHORTEST = 3
 """Letters of a word before fields are offered for it."""
 EXAMPLES = (
@@ -48,6 +50,8 @@ class QueryFilter(QObject):
         self._document: Document | None = None
         self._querying: Querying | None = None
         self._answered = False
+        self._rest = QTimer(self, interval=REST_MS, singleShot=True)
+        self._rest.timeout.connect(self._ask)
         self.line = LevelLabel("", "", parent)
         self.line.setAccessibleName("What is wrong with the filter")
         self.line.hide()
@@ -65,6 +69,7 @@ class QueryFilter(QObject):
 
     def open(self, document: Document | None) -> None:
         """Ask about another project, or none."""
+        self._rest.stop()
         if self._querying is not None:
             self._querying.close()
             self._querying.deleteLater()
@@ -73,20 +78,25 @@ class QueryFilter(QObject):
 
     def apply(self) -> None:
         """Find what the text means: words at once, queries in the background."""
-        text = self._box.text()
+        self._rest.stop()
         try:
-            query = parse(text)
+            query = parse(self._box.text())
         except QueryError as error:
             # What is listed stays: the query is being typed.
             self._say(f"{error}.", "warning")
             return
-        self._answered = False
-        if query.words is not None or self._document is None:
-            self._say("", "")
-            if self._querying is not None:
-                self._querying.ask(None)
-            self.found.emit(" ".join(query.words or ()), None, False)
+        if query.words is None and self._document is not None:
+            self._rest.start()
             return
+        self._say("", "")
+        if self._querying is not None:
+            self._querying.ask(None)
+        self.found.emit(" ".join(query.words or ()), None, False)
+
+    def _ask(self) -> None:
+        if self._document is None:
+            return
+        query, self._answered = parse(self._box.text()), False
         if self._querying is None:
             self._querying = Querying(self._document, self)
             self._querying.answered.connect(self._take)
