@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from tests.test_prelabel_command import (  # noqa: F401
     call,
     folder,
     opened,
+    read_until,
+    started,
     state,
     summary,
     toy,
@@ -200,3 +203,65 @@ def test_options_that_do_not_go_with_it(
     with pytest.raises(SystemExit) as raised:
         main(["prelabel", str(folder), "--as-is", *(a.format(file) for a in arguments)])
     assert raised.value.code == 2
+
+
+def test_classes_nobody_knows(
+    folder: Path,  # noqa: F811
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    nameless = {name: value for name, value in entry(KEYS[1], rle(6, 6, 10)).items()
+                if name != "category"}  # fmt: skip
+    results = written(tmp_path / "r.json", [entry(KEYS[0], rle(6, 6, 10)),
+                                            {**nameless, "category_id": 41}])  # fmt: skip
+    assert as_is(folder, results, "--classes", "existing", "--json") == 0
+    told = summary(capsys)
+    assert told["skipped"] == {"cup": 1, "class 41": 1}
+    assert (told["proposals"], told["classes"]) == (0, [])
+    assert as_is(folder, results, "--json") == 0
+    told = summary(capsys)
+    assert told["classes"] == ["cup", "class 41"]
+    assert [one["first"] for one in told["troubles"]] == [["class 41"]]
+
+
+def many(tmp_path: Path) -> Path:
+    """Ten masks an image."""
+    places = [(6 * (n % 8), 6 * (n // 8)) for n in range(10)]
+    return written(tmp_path / "r.json", [entry(k, rle(*p, 5)) for k in KEYS for p in places])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit for the size of files")
+@pytest.mark.parametrize("into", ["project", "file"])
+def test_a_disk_that_fills_in_the_middle(
+    into: str,
+    folder: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    results, out = many(tmp_path), tmp_path / "out.json"
+    asked = [str(folder), "--boxes", str(results), "--as-is"]
+    if into == "file":
+        asked += ["--out", str(out)]
+    else:
+        assert main(["prelabel", *asked, "--limit", "1"]) == 0
+        asked += ["--resume"]
+    process = started(*asked, limit=4000 if into == "file" else 30_000)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert ("the disk is full" if into == "file" else "journal.sqlite") in error
+    assert "Traceback" not in error
+    assert main(["prelabel", *asked, *(["--resume"] if into == "file" else [])]) == 0
+    if into == "file":
+        assert len(json.loads(out.read_bytes())) == 50
+    else:
+        assert [len(found) for found in state(folder).values()] == [10] * 5
+
+
+def test_killed_and_gone_on(folder: Path, tmp_path: Path) -> None:  # noqa: F811
+    results, alone = many(tmp_path), copied(folder, "alone")
+    process = started(folder, "--boxes", results, "--as-is")
+    read_until(process, "2 of ")
+    process.kill()
+    process.communicate(timeout=30)
+    assert as_is(folder, results, "--resume") == 0
+    assert as_is(alone, results) == 0
+    assert state(folder) == state(alone)

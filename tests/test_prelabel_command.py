@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import signal
 import subprocess
@@ -25,10 +26,11 @@ from annotator.core import raster
 from annotator.core.annotation import Annotation, Annotations
 from annotator.core.mask import Mask
 from annotator.core.proposals import accepted
+from annotator.core.troubles import NOT_USABLE
 from annotator.services.document import Document
 from annotator.services.project_folder import lock_project
-from models.api import Box
-from tests.models.toy_segmenter import ToyModel, register
+from models.api import Box, Embedding, Prompt
+from tests.models.toy_segmenter import ToyModel, ToySegmenter, register
 
 ROOT = Path(__file__).parents[1]
 WIDTH, HEIGHT = 64, 48  # what the toy segmenter sees as it is
@@ -578,6 +580,39 @@ def test_a_model_without_numbers_fails_image_by_image(
     assert list(value["failed"]) == KEYS
     assert all("not numbers" in reason for reason in value["failed"].values())
     assert state(folder) == {key: [] for key in KEYS}
+
+
+@pytest.mark.parametrize("kind", ["nothing", "some not numbers"])
+def test_answers_nobody_can_use_are_counted_and_the_run_goes_on(
+    kind: str,
+    folder: Path,
+    toy: ToyModel,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with opened(folder) as document:
+        document.add_images(KEYS)
+        shape = raster.from_box(square(2), WIDTH, HEIGHT)
+        mine = Annotation(document.new_id(), shape, document.add_category("gem").id)
+        document.edit(KEYS[0], (mine,), "Draw")
+    decode = ToySegmenter.decode
+
+    def poor(self: ToySegmenter, embedding: Embedding, prompt: Prompt) -> Any:
+        if kind == "nothing":
+            return ()
+        found = decode(self, embedding, prompt)
+        right = prompt.points[0].x > WIDTH / 2
+        return tuple(replace(one, score=math.nan) for one in found) if right else found
+
+    monkeypatch.setattr(ToySegmenter, "decode", poor)
+    assert call(folder, "--json") == 0
+    told = summary(capsys)
+    ((what, count),) = [(one["what"], one["count"]) for one in told["troubles"]]
+    assert what in NOT_USABLE
+    assert count == 64 * 5
+    assert bool(told["proposals"]) == (kind != "nothing")
+    with opened(folder) as document:
+        assert mine in document.annotations(KEYS[0])
 
 
 def test_an_image_that_is_no_longer_the_one_its_objects_were_made_for(
