@@ -210,7 +210,7 @@ class BatchSegmenter(Segmenter, Protocol):
 
 @runtime_checkable
 class MaskPromptable(Segmenter, Protocol):
-    """A segmenter that was trained to go on from a mask; for others it becomes points."""
+    """A segmenter that was trained to go on from a mask; for others it only becomes points."""
 
     def decode_from(
         self, embedding: Embedding, start: MaskPrompt, prompt: Prompt

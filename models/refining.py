@@ -5,9 +5,9 @@ it undoes the correction: of clumsily damaged COCO masks with an IoU of 0.90 it 
 the differences between both only the piece a click lies in is taken. `benchmarks/refining.py` has
 the numbers.
 
-Models that are `MaskPromptable` get the mask itself. For others the corrections become points: the
-model is asked for the box of the mask, and where its answer is farthest from the mask a point says
-so, three times.
+Corrections become points: the model is asked for the box of the mask, and where its answer is
+farthest from the mask a point says so, three times. Models that are `MaskPromptable` get the mask
+as well: Loupe with the mask and no such points is worse than with the points alone.
 """
 
 from __future__ import annotations
@@ -92,12 +92,12 @@ class Refining:
         if not prompt.points:
             return (_candidate(start, 1.0),)
         box = prompt.box or start.box
-        asked = Prompt(prompt.points, box)
+        points = self._points(start, embedding, box, decode)
+        asked = Prompt((*points, *prompt.points), box)
         if isinstance(segmenter, MaskPromptable):
             found = segmenter.decode_from(embedding, start, asked)
         else:
-            points = self._points(start, embedding, box, decode)
-            found = decode(Prompt((*points, *prompt.points), box))
+            found = decode(asked)
         if not found:
             return (_candidate(start, 1.0),)
         answer = rendered(found[0], embedding.width, embedding.height)

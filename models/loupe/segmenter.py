@@ -166,10 +166,7 @@ class LoupeSegmenter:
     ) -> tuple[MaskCandidate, ...]:
         """See `models.api.MaskPromptable`: it was trained to go on from the mask before."""
         shape = Resized.of(embedding.width, embedding.height)
-        look = _started(shape, start)
-        for count in range(1, len(prompt.points) + 1):
-            asked = Prompt(prompt.points[:count], prompt.box)
-            look = self._again(embedding, shape, asked, look)
+        look = self._again(embedding, shape, prompt, _started(shape, start))
         return (MaskCandidate(look.logits, shape.extent(look.window), look.score),)
 
     def render(self, embedding: Embedding, candidate: MaskCandidate) -> NDArray[np.bool_]:
