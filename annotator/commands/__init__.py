@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "import": "add the objects of a file or folder, in any format, to a project",
         "convert": "read one format and write another, without a project",
         "check": "say what may be wrong with the objects of a project, and repair it",
+        "statistics": "write plots and tables of classes, sizes, places and progress",
         "validate": "say what trainers would stumble over in a COCO file, and repair it",
         "compact": "forget old steps of a project's history, so that it takes less room",
         "frames": "write the frames of a video as files, for other programs",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from annotator.core.query.facts import ImageFacts, ObjectFacts
+    from annotator.core.statistics import Statistics
 
 CHUNK = 512
 Progress = Callable[[int, int], None]
@@ -96,3 +97,20 @@ def _chunks(rows: sqlite3.Cursor) -> Iterator[list[tuple[int, str]]]:
 def read_categories(db: sqlite3.Connection) -> list[Category]:
     """The classes in use."""
     return load_categories(db)[0]
+
+
+_DAYS = """
+SELECT date(time, 'unixepoch', 'localtime') AS day, count(*), count(DISTINCT image)
+FROM steps WHERE state < 2 GROUP BY day ORDER BY day"""
+
+
+def read_statistics(
+    db: sqlite3.Connection, progress: Progress = lambda done, of: None
+) -> Statistics:
+    """The numbers of a whole project; what was abandoned is no progress."""
+    from annotator.core.statistics import Day, statistics
+
+    names = {category.id: category.name for category in read_categories(db)}
+    days = [Day(day, steps, images) for day, steps, images in db.execute(_DAYS)]
+    images = read_images(db, dates=False)
+    return statistics(images, read_objects(db, progress), names, days)
