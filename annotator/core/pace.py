@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 LEAST = 2
 """Pieces that have to be done before anything can be said."""
+LONG_S = 5.0
+"""One piece that takes longer says enough."""
 
 
 class Pace:
@@ -45,4 +47,5 @@ class Pace:
     def rate(self) -> float | None:
         """Pieces a second; None while nobody can say."""
         seconds = self.seconds
-        return self._done / seconds if self._done >= LEAST and seconds > 0 else None
+        enough = self._done >= LEAST or (self._done > 0 and seconds > LONG_S)
+        return self._done / seconds if enough and seconds > 0 else None

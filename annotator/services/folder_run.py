@@ -468,7 +468,8 @@ def _outcomes(
     from annotator.core.prelabel.pipeline import Failed
 
     folder = job.document.folder
-    with closing(outcomes_of(todo, folder, ready.segmenter, ready.source)) as coming:
+    unwanted = job.stopped.is_set
+    with closing(outcomes_of(todo, folder, ready.segmenter, ready.source, unwanted)) as coming:
         for outcome in coming:
             job.gate.wait()
             if job.stopped.is_set():

@@ -313,7 +313,11 @@ def _labeller_note() -> str:
 
     missing = [(spec, spec.available()) for spec in labellers().values()]
     named = [spec.title for spec, problem in missing if problem is not None]
-    return f"Not here yet: {'; '.join(named)}. Settings → Model gets them." if named else ""
+    slow = {spec.effort for spec, problem in missing if problem is None} - {""}
+    notes = [f"{effort}; how long the rest takes is told after the first one." for effort in slow]
+    if named:
+        notes.append(f"Not here yet: {'; '.join(named)}. Settings → Model gets them.")
+    return " ".join(sorted(notes))
 
 
 def _labeller(values: Values, context: Context) -> Made:

@@ -48,7 +48,10 @@ def words(progress: Progress) -> str:
     if progress.state == "waiting":
         return f"Pre-labelling waits for the disk at {text}"
     if progress.rate is not None and progress.left is not None:
-        text += f" · {progress.rate:.1f}/s · {duration(progress.left)} left"
+        # "0.0/s" says nothing of a model that takes half a minute.
+        slow = progress.rate < 0.2
+        rate = f"{duration(1 / progress.rate)} an image" if slow else f"{progress.rate:.1f}/s"
+        text += f" · {rate} · {duration(progress.left)} left"
     return f"Pre-labelling {text}"
 
 

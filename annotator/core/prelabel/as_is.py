@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from annotator.core.errors import UserError
 from annotator.core.formats.coco.reading import Unusable
 from annotator.core.formats.detections.masks import ReadyMasks
 from annotator.core.image_header import probe
-from annotator.core.prelabel.pipeline import Failed, outcomes
+from annotator.core.prelabel.pipeline import Failed, never, outcomes
 from annotator.core.prelabel.proposing import Found, Outcome, ProposalSource
 from annotator.core.prelabel.reading import reader
 from annotator.core.troubles import Trouble
@@ -105,7 +105,11 @@ AnySource = ProposalSource | AsIs
 
 
 def outcomes_of(
-    keys: Iterable[str], folder: Path, segmenter: Segmenter | None, source: AnySource
+    keys: Iterable[str],
+    folder: Path,
+    segmenter: Segmenter | None,
+    source: AnySource,
+    stopped: Callable[[], bool] = never,
 ) -> Generator[Outcome | Failed, None, None]:
     """What is found in images of a folder, in their order; see `pipeline.outcomes`.
 
@@ -114,11 +118,12 @@ def outcomes_of(
         folder: of the images.
         segmenter: the model; None for masks as they are.
         source: what is asked.
+        stopped: see there.
     """
     if not isinstance(source, AsIs):
         assert segmenter is not None, "only masks as they are need none"
         read = reader(folder, segmenter, source)
-        with closing(outcomes(keys, read, segmenter, source)) as coming:
+        with closing(outcomes(keys, read, segmenter, source, stopped)) as coming:
             yield from coming
         return
     for key in keys:

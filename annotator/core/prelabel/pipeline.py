@@ -7,6 +7,7 @@ Few images are on their way at once, so memory stays bounded whatever the number
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 from annotator.core.errors import UserError
 from annotator.core.prelabel.proposing import Outcome, ProposalSource, complete, encode
 from models.api import Embedding, ModelError, Segmenter
+from models.encoding import watched
 
 if TYPE_CHECKING:
     from annotator.core.images import LoadedImage
@@ -40,8 +42,17 @@ class Failed:
     error: UserError | ModelError
 
 
+def never() -> bool:
+    """Nobody stops it."""
+    return False
+
+
 def outcomes(
-    keys: Iterable[str], read: Read, segmenter: Segmenter, source: ProposalSource
+    keys: Iterable[str],
+    read: Read,
+    segmenter: Segmenter,
+    source: ProposalSource,
+    stopped: Callable[[], bool] = never,
 ) -> Generator[Outcome | Failed, None, None]:
     """`annotator.core.prelabel.proposing.propose` for images in their order.
 
@@ -52,9 +63,11 @@ def outcomes(
         read: reads an image, on several threads at once.
         segmenter: encodes on one thread and answers on another.
         source: what is asked; used by one thread.
+        stopped: asked between the steps of a slow model: if nobody wants to wait for the image at
+            hand, it has failed.
     """
     readers = max(1, min(MOST_READERS, (os.cpu_count() or 2) // 2))
-    stages = _Stages(read, segmenter, source, readers)
+    stages = _Stages(read, segmenter, source, readers, stopped)
     waiting: deque[Future[Outcome]] = deque()
     # One image in each stage, and those that wait in front of the second and the third.
     ahead = readers + 2 + 2 * WAITING
@@ -93,11 +106,18 @@ class _Stages:
     """The threads. Each waits for the one before it, and all take images in the same order."""
 
     def __init__(
-        self, read: Read, segmenter: Segmenter, source: ProposalSource, readers: int
+        self,
+        read: Read,
+        segmenter: Segmenter,
+        source: ProposalSource,
+        readers: int,
+        stopped: Callable[[], bool],
     ) -> None:
         self._read = read
         self._segmenter = segmenter
         self._source = source
+        self._stopped = stopped
+        self._ended = threading.Event()
         self._pools = tuple(
             ThreadPoolExecutor(count, name)
             for count, name in ((readers, "reader"), (1, "encoder"), (1, "asker"))
@@ -106,6 +126,7 @@ class _Stages:
 
     def end(self, wait: bool) -> None:
         """Drop what has not begun, and wait for what has, or not."""
+        self._ended.set()
         for pool in self._pools:
             pool.shutdown(wait, cancel_futures=True)
 
@@ -121,7 +142,8 @@ class _Stages:
 
     def _encode(self, image: Future[LoadedImage]) -> Embedding:
         picture = image.result()
-        return encode(picture.pixels, self._segmenter, (picture.width, picture.height))
+        with watched(lambda _: None, lambda: self._ended.is_set() or self._stopped()):
+            return encode(picture.pixels, self._segmenter, (picture.width, picture.height))
 
     def _ask(self, key: str, image: Future[LoadedImage], embedding: Future[Embedding]) -> Outcome:
         try:
