@@ -182,7 +182,9 @@ class PrelabelDialog(QDialog):
         """The options of a source."""
         if source_id not in self._forms:
             place = self.source.findData(source_id)
-            self._forms[source_id] = self._made(KINDS[place], self._pages.widget(place))
+            page = self._pages.widget(place)
+            assert page is not None, "there is one for each source"
+            self._forms[source_id] = self._made(KINDS[place], page)
         return self._forms[source_id]
 
     def _made(self, kind: SourceKind, page: QWidget) -> OptionForm:

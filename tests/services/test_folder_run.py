@@ -275,6 +275,10 @@ def test_broken_images_and_numbers_are_named_and_tried_again(
     desk.run.resume()
     report = desk.finishes()
     assert (report.before, report.made, report.failed) == (COUNT - 3, 3, 0)
+    # Taking back means all of the run, also what it did before it went on.
+    assert all(desk.document.record(key).proposals for key in KEYS)
+    desk.document.history.take_back(report.group)
+    desk.until(lambda: not any(desk.document.record(key).proposals for key in KEYS))
 
 
 def test_a_model_that_answers_nothing(
