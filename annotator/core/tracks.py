@@ -32,7 +32,7 @@ def track_of(annotation: Annotation) -> TrackId:
             if given not in (None, "") and not isinstance(given, bool):
                 # Numbers of others must not meet ids: texts never do.
                 is_whole = isinstance(given, float) and given.is_integer()
-                return f"{TRACK} {int(given) if is_whole else given}"  # type: ignore[arg-type]
+                return f"{TRACK} {int(given) if is_whole else given}"
     return root_of(annotation)
 
 

@@ -197,9 +197,9 @@ class TrackingRun(QObject):
                 "Wait until that is done, or stop it in the status bar.",
             )
         tracker, model = tracker_spec(order.tracker), self._workspace.assistant.model
-        for spec in (tracker, *([model] if tracker.asks else [])):
-            if (missing := spec.available()) is not None:
-                raise UserError(missing, "Or choose another way of tracking.")
+        missing = tracker.available() or (model.available() if tracker.asks else None)
+        if missing is not None:
+            raise UserError(missing, "Or choose another way of tracking.")
         self._job = job = _made(document, order, tracker, model)
         document.save_state_changed.connect(self._follow_disk)
         self.running_changed.emit(True)

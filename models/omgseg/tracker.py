@@ -68,7 +68,7 @@ class QueryTracker:
         """See `models.tracking.Tracker`: a mask is refused where no query overlaps it by half."""
         self._tracks, self._query_of = Tracks(), {}
         self._finds = not given
-        self._framing = Framing.fitting(*pixels.shape[:2], *self._sizes)
+        self._framing = self._framing_of(pixels)
         self._last = found = self._look([pixels])
         masks = [torch.from_numpy(mask) for mask in given.values()]
         starts = start_from(found, self._framing, masks)
@@ -87,10 +87,14 @@ class QueryTracker:
             size = clip[0].shape[:2]
             if self._framing is None or size != self._framing.original:
                 # After a cut the queries go on: what is there again is recognised.
-                self._framing = Framing.fitting(*size, *self._sizes)
+                self._framing = self._framing_of(clip[0])
             self._last = found = self._look(clip)
             result += [list(self._seen(found, place)) for place in range(len(clip))]
         return result
+
+    def _framing_of(self, pixels: Pixels) -> Framing:
+        longest, shortest = self._sizes
+        return Framing.fitting(pixels.shape[0], pixels.shape[1], longest, shortest)
 
     def _look(self, clip: Sequence[Pixels]) -> Found:
         assert self._framing is not None

@@ -635,3 +635,67 @@ def test_a_folder_is_recognised(name, tmp_path):
     origin = exported(name, tmp_path)
     assert main_file(format_spec(name), tmp_path / "out") == origin.path
     assert recognise(origin.path).id == name
+
+
+class TestTracksForTheirReaders:
+    """A track of the Tracks panel, as programs read it: with gaps, cuts and other image sizes."""
+
+    @pytest.fixture
+    def content(self):
+        def frame(place, *found, width=WIDTH):
+            record = ImageRecord(f"clip.mp4/{place:06d}.png", place + 1, width, HEIGHT)
+            return LabelledImage(record, found)
+
+        def one(number, track, x, width=WIDTH):
+            pixels = np.zeros((HEIGHT, width), bool)
+            pixels[2:6, x : x + 4] = True
+            return Annotation(number, raster.from_array(pixels), 1, track=track)
+
+        images = [
+            frame(0, one(1, 1, 2), one(2, 2, 12)),
+            frame(1, one(3, 1, 3)),
+            frame(2),
+            # From here on it was cut off, and the film was made again in another size.
+            frame(3, one(4, 9, 4), one(5, 2, 11)),
+            frame(4, one(6, 9, 5, WIDTH + 8), width=WIDTH + 8),
+        ]
+        return content_of_images(images, [CAT])
+
+    def test_youtube_vis_as_its_loader_reads_it(self, content, tmp_path):
+        from pycocotools import mask as coco_mask
+
+        out, _, back = there_and_back(content, "youtube-vis", tmp_path)
+        value = json.loads((out / "instances.json").read_text())
+        videos = {video["id"]: video for video in value["videos"]}
+        assert [(v["width"], v["length"]) for v in videos.values()] == [(WIDTH, 4), (WIDTH + 8, 1)]
+        for track in value["annotations"]:
+            video = videos[track["video_id"]]
+            lengths = {len(track[name]) for name in ("segmentations", "bboxes", "areas")}
+            assert lengths == {video["length"]} == {len(video["file_names"])}
+            for coded, box, area in zip(
+                track["segmentations"], track["bboxes"], track["areas"], strict=True
+            ):
+                assert (coded is None) == (box is None) == (area is None)
+                if coded is not None:
+                    assert coco_mask.decode(coded).shape == (video["height"], video["width"])
+                    assert coco_mask.toBbox(coded).tolist() == box
+                    assert int(coco_mask.area(coded)) == area
+        first = [a for a in value["annotations"] if a["video_id"] == 1]
+        shown = [[s is not None for s in track["segmentations"]] for track in first]
+        assert shown == [
+            [True, True, False, False], [True, False, False, True], [False, False, False, True]
+        ]  # fmt: skip
+        found = {a.track for image in back.images() for a in image.annotations}
+        assert len(found) == 4
+
+    def test_davis_keeps_one_number_for_a_track(self, content, tmp_path):
+        out, _, _ = there_and_back(content, "davis", tmp_path)
+        pictures = []
+        for path in sorted((out / "Annotations").rglob("*.png")):
+            with Image.open(path) as picture:
+                assert picture.mode == "P"
+                assert picture.getpalette()[:6] == [0, 0, 0, 128, 0, 0]
+                pictures.append(np.asarray(picture))
+        assert [sorted(np.unique(p)) for p in pictures] == [[0, 1, 2], [0, 1], [0], [0, 2, 3],
+                                                            [0, 3]]  # fmt: skip
+        assert pictures[4].shape == (HEIGHT, WIDTH + 8)
