@@ -151,11 +151,12 @@ class ImageState(Enum):
     REJECTED = "rejected"
 
 
-_STATE_OF = {
+STATE_OF = {
     Status.DONE: ImageState.REVIEWED,
     Status.LOOK: ImageState.LOOK,
     Status.REJECTED: ImageState.REJECTED,
 }
+"""What an image is while a person's word on it stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +201,7 @@ class ImageRecord:
     def state(self) -> ImageState:
         """The state the image list shows."""
         if self.status is not Status.TODO:
-            return _STATE_OF[self.status]
+            return STATE_OF[self.status]
         if self.count:
             return ImageState.ANNOTATED
         return ImageState.PROPOSALS if self.proposals else ImageState.UNTOUCHED

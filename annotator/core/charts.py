@@ -22,7 +22,7 @@ LEFT, TOP, RIGHT, BOTTOM = 56, 44, 20, 48
 
 @dataclass(frozen=True, slots=True)
 class Colors:
-    """ "#rrggbb" of paper, text, lines and bars; the map goes from paper to `bar`."""
+    """Of paper, text, lines and bars ("#rrggbb"); the map goes from `line` to `bar`."""
 
     paper: str = "#ffffff"
     ink: str = "#222222"

@@ -32,27 +32,24 @@ def read_images(db: sqlite3.Connection, *, dates: bool) -> ImageFacts:
     """
     import numpy as np
 
-    from annotator.core.annotation import ImageState, Status
+    from annotator.core.annotation import STATE_OF, ImageState
     from annotator.core.query.facts import STATES, ImageFacts
 
     rows = load_images(db)
     ids, widths, heights, counts, reviewed, proposals = (
         np.asarray([row[place] for row in rows], np.int64) for place in (0, 2, 3, 5, 6, 7)
     )
-    said = {
-        Status.DONE: ImageState.REVIEWED,
-        Status.LOOK: ImageState.LOOK,
-        Status.REJECTED: ImageState.REJECTED,
-    }
     states = np.full(len(rows), STATES.index(ImageState.UNTOUCHED), np.int8)
     states[proposals > 0] = STATES.index(ImageState.PROPOSALS)
     states[counts > 0] = STATES.index(ImageState.ANNOTATED)
-    for status, state in said.items():
+    for status, state in STATE_OF.items():
         states[reviewed == STORED.index(status)] = STATES.index(state)
-    small = (np.asarray(column, np.int32) for column in (widths, heights, counts, proposals))
     comments = {place: row[9] for place, row in enumerate(rows) if row[9]}
-    days = _dates(db, ids) if dates else None
-    return ImageFacts([row[1] for row in rows], ids, *small, states, comments, days)
+    return ImageFacts(
+        [row[1] for row in rows], ids, widths.astype(np.int32), heights.astype(np.int32),
+        counts.astype(np.int32), proposals.astype(np.int32), states, comments,
+        _dates(db, ids) if dates else None,
+    )  # fmt: skip
 
 
 def _dates(db: sqlite3.Connection, ids: NDArray[np.int64]) -> NDArray[np.float64]:

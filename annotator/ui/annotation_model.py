@@ -18,9 +18,11 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QColor, QFont, QPainter, QPalette
 from PySide6.QtWidgets import QLineEdit, QStyleOptionViewItem, QWidget
 
-from annotator.core.annotation import Annotation, Annotations, Category, Source
+from annotator.core.annotation import STATE_OF, Annotation, Annotations, Category, Source, Status
 from annotator.core.proposals import area_of
+from annotator.services.reviewing import WORDS
 from annotator.ui.icons import draw
+from annotator.ui.image_row import MARK, draw_state, state_color
 from annotator.ui.rows import (
     GAP,
     Index,
@@ -179,6 +181,10 @@ class AnnotationModel(QAbstractListModel):
             (annotation.locked, "Locked"),
         ):
             facts += [text] if flag else []
+        if annotation.status is not Status.TODO:
+            facts.append(f"Status: {WORDS[annotation.status]}")
+        if annotation.comment:
+            facts.append(f"“{annotation.comment}”")
         facts += [f"{key}: {value}" for key, value in list(annotation.attributes.items())[:8]]
         return facts
 
@@ -299,6 +305,11 @@ class AnnotationDelegate(RowDelegate):
             fact = QRect(right - width + 1, area.top(), width, area.height())
             paint_soft(painter, fact, text, option.palette)
             right -= width + GAP
+        mark = STATE_OF.get(annotation.status)
+        if mark is not None:
+            box = QRect(right - MARK, area.center().y() - MARK // 2 + 1, MARK, MARK)
+            draw_state(painter, box.toRectF(), mark, state_color(mark, option.palette))
+            right -= MARK + GAP
         if annotation.is_crowd:
             right = self._paint_badge(painter, option, "crowd", right, soft)
         if annotation.proposed and right - metrics.horizontalAdvance("proposed") - 8 > least:

@@ -99,8 +99,12 @@ class _Table(QTableView):
 
     def event(self, event: QEvent) -> bool:
         """Keep its keys from the window's commands."""
-        asks = event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent)
-        if asks and event.key() in _OWN and not event.modifiers() & ~_KEYPAD:
+        if (
+            isinstance(event, QKeyEvent)
+            and event.type() == QEvent.Type.ShortcutOverride
+            and event.key() in _OWN
+            and not event.modifiers() & ~_KEYPAD
+        ):
             event.accept()
             return True
         return super().event(event)

@@ -107,8 +107,10 @@ class ExportDialog(QDialog):
         self.scope = choices(SCOPES, "Which images", self)
         if 0 < len(self._listed) < len(self._document.keys()):
             self.scope.addItem(f"Listed now ({len(self._listed):,})", LISTED)
-        self.rejected = QCheckBox("Also what was rejected", self)
-        self.rejected.setToolTip("Images and objects that a person rejected are left out otherwise")
+        self.with_rejected = QCheckBox("Also what was rejected", self)
+        self.with_rejected.setToolTip(
+            "Images and objects that a person rejected are left out otherwise"
+        )
         self.upright = QCheckBox("Corrected copies of images that EXIF turns", self)
         self.upright.setToolTip("Readers that ignore EXIF see them turned. Originals stay.")
         self.split = QCheckBox("Divide", self)
@@ -135,7 +137,7 @@ class ExportDialog(QDialog):
         form.addRow("&Format:", self.format)
         form.addRow("", self.about)
         form.addRow("&Images:", self.scope)
-        form.addRow("", self.rejected)
+        form.addRow("", self.with_rejected)
         form.addRow("Image fi&les:", self.images)
         form.addRow("", self.upright)
         parts = QHBoxLayout()
@@ -189,7 +191,9 @@ class ExportDialog(QDialog):
         scope = self.scope.currentData()
         keys = self._listed if scope == LISTED else None
         scope = "all" if scope == LISTED else scope
-        return ExportOptions(images, upright, splits, False, scope, keys, self.rejected.isChecked())
+        return ExportOptions(
+            images, upright, splits, False, scope, keys, self.with_rejected.isChecked()
+        )
 
     @Slot()
     def _explain(self) -> None:
@@ -233,7 +237,8 @@ class ExportDialog(QDialog):
                 "group": self.group}  # fmt: skip
 
     def _boxes(self) -> dict[str, QCheckBox]:
-        return {"upright": self.upright, "split": self.split, "stratify": self.stratify}
+        return {"upright": self.upright, "split": self.split, "stratify": self.stratify,
+                "with rejected": self.with_rejected}  # fmt: skip
 
     # --- The work ---
 

@@ -27,7 +27,7 @@ from annotator.ui.theme import is_dark, mixed, soft_text
 PICTURE = QSize(64, 48)
 _MARGIN = 6
 _GAP = 10
-_MARK = 12
+MARK = 12
 
 _COLORS = {
     # Okabe and Ito's amber, blue and green, darker on white and lighter on black.
@@ -104,12 +104,12 @@ def _draw_ticked_disc(painter: QPainter, middle: QPointF, radius: float, color: 
 
 def state_icon(state: ImageState, palette: QPalette, ratio: float) -> QIcon:
     """The mark of a state for a button."""
-    side = round(_MARK * ratio)
+    side = round(MARK * ratio)
     pixmap = QPixmap(side, side)
     pixmap.setDevicePixelRatio(ratio)
     pixmap.fill(Qt.GlobalColor.transparent)
     painter = QPainter(pixmap)
-    draw_state(painter, QRectF(0, 0, _MARK, _MARK), state, state_color(state, palette))
+    draw_state(painter, QRectF(0, 0, MARK, MARK), state, state_color(state, palette))
     painter.end()
     return QIcon(pixmap)
 
@@ -166,8 +166,8 @@ class ImageRow(QStyledItemDelegate):
         text = palette.color(ink)
         dim = mixed(text, palette.color(QPalette.ColorRole.Highlight), 0.78)
         dim = dim if chosen else soft_text(palette)
-        mark = QRect(row.right() - _MARK + 1, 0, _MARK, _MARK)
-        mark.moveCenter(QRect(mark.left(), row.top(), _MARK, row.height()).center())
+        mark = QRect(row.right() - MARK + 1, 0, MARK, MARK)
+        mark.moveCenter(QRect(mark.left(), row.top(), MARK, row.height()).center())
         color = text if chosen else state_color(record.state, palette)
         draw_state(painter, QRectF(mark), record.state, color)
         right = self._paint_count(painter, option.font, mark.left() - 5, row, record, dim)

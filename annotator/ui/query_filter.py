@@ -126,10 +126,9 @@ class QueryFilter(QObject):
         before = self._box.text()[: self._box.cursorPosition()]
         words = self.offers(before)
         self._words.setStringList(words)
-        popup = self._completer.popup()
         if words:
             self._completer.complete()
-        elif popup.isVisible():
+        elif (popup := self._completer.popup()) is not None:
             popup.hide()
 
     def offers(self, before: str) -> list[str]:

@@ -91,7 +91,7 @@ class ObjectFacts:
 
     def accepted(self) -> NDArray[np.bool_]:
         """Which rows are no proposals, (m,)."""
-        return (self.flags & PROPOSED) == 0
+        return np.asarray((self.flags & PROPOSED) == 0)
 
 
 _SOURCE_OF = {source.value: place for place, source in enumerate(SOURCES)}
