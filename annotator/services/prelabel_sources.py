@@ -343,16 +343,16 @@ def _labeller(values: Values, context: Context) -> Made:
 def names_options() -> tuple[Option, ...]:
     """What people choose about names, for every kind that can be named."""
     return (
-        Option("vocabulary", "Names &from:", "choice", "",
+        Option("vocabulary", "Names f&rom:", "choice", "",
                "What the text model chosen in Settings → Names may call objects that have no "
                "name. It looks at each of them, which takes longer.",
                choices=(("", "What you named before"), ("project", "The classes of this project"),
                         ("coco", "COCO, 80 classes"), ("lvis", "LVIS, 1,203 classes"),
                         ("file", "A list in a file"))),
-        Option("vocabulary_file", "&List of names:", "path", "",
+        Option("vocabulary_file", "Li&st of names:", "path", "",
                "A text with one class a line, synonyms after commas.",
                patterns="Lists (*.txt *.csv *.json)", when=("vocabulary", ("file",))),
-        Option("min_name_score", "Least sure&ness of names:", "percent", AUTO,
+        Option("min_name_score", "Least s&ureness of names:", "percent", AUTO,
                "Objects whose best name is less probable get none.", auto="Not in doubt",
                when=("vocabulary", ("project", "coco", "lvis", "file"))),
     )  # fmt: skip

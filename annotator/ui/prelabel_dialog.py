@@ -131,7 +131,7 @@ class PrelabelDialog(QDialog):
         self.condition = QComboBox(self)
         self.source = QComboBox(self)
         self.model = QComboBox(self)
-        self.compare = QCheckBox("Only &compare with what you accepted; write nothing", self)
+        self.compare = QCheckBox("Onl&y compare with what you accepted; write nothing", self)
         self._chosen = _Chosen(document, self)
         self._forms: dict[str, OptionForm] = {}
         self._which = QFormLayout()
@@ -230,6 +230,9 @@ class PrelabelDialog(QDialog):
             (self.model, "Model"), (self.source, "Ask for"),
         ):  # fmt: skip
             widget.setAccessibleName(name)
+        self.compare.setToolTip(
+            "Lists what the run would add, change or miss of your objects; nothing is proposed"
+        )
         self.condition.setToolTip(
             "Untouched: nobody reviewed it, and it has neither objects nor proposals."
         )
@@ -266,7 +269,7 @@ class PrelabelDialog(QDialog):
         self._problem.say(problem, "warning")
         self._problem.setVisible(bool(problem))
         self.start_button.setEnabled(not problem and self._chosen.known)
-        verb = "&Compare" if self.compare.isChecked() else "&Pre-label"
+        verb = "Com&pare" if self.compare.isChecked() else "&Pre-label"
         noun = "Image" if count == 1 else "Images"
         self.start_button.setText(f"{verb} {count:,} {noun}" if count else verb)
 

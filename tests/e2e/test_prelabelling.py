@@ -299,7 +299,7 @@ def test_masks_of_a_file_are_compared_and_then_taken_as_they_are(
         field = dialog.form("masks").findChild(QLineEdit, "path")
         field.setText(str(out))
         dialog.compare.setChecked(True)
-        assert dialog.start_button.text() == "&Compare 4 Images"
+        assert dialog.start_button.text() == "Com&pare 4 Images"
         dialog.start_button.click()
         panel = user.window.finding.comparing.panel
         assert panel is not None
