@@ -93,6 +93,7 @@ def _edit() -> Iterable[Command]:
         "edit.paste", "Paste", ("Ctrl+V",), "paste", "Edit", enabled="clipboard",
         hint="Insert the copied objects",
     )  # fmt: skip
+    yield from editing_actions.copies()
     yield Command(
         "edit.duplicate", "Duplicate", ("Ctrl+D",), "duplicate", "Edit", enabled="selection",
         hint="Insert a copy of the selected objects beside them",
@@ -214,6 +215,10 @@ def _view() -> Iterable[Command]:
     yield Command(
         "view.actual", "Actual Pixels", ("Ctrl+1",), "actual", "View", enabled="image",
         hint="One image pixel on one screen pixel (100 %)",
+    )  # fmt: skip
+    yield Command(
+        "view.selection", "Zoom to Selection", ("Shift+Z",), "search", "View", enabled="selection",
+        hint="Bring the selected objects close",
     )  # fmt: skip
     yield Command(
         "view.hide_masks", "Hide All Masks", ("H",), "eye-off", "View", True, "image",
@@ -445,6 +450,10 @@ def _names() -> Iterable[Command]:
             f"class.{digit}", f"Class {digit}", (str(digit),), "tag", "Names/Class by Number",
             digit == 1, "project", hint="Name the open or selected object; later objects follow",
         )  # fmt: skip
+    yield Command(
+        "class.repeat", "Last Class Again", ("0",), "tag", "Names", enabled="project",
+        hint="Name the open or selected object like the one before",
+    )  # fmt: skip
     for digit in range(1, 6):
         yield Command(
             f"suggestion.{digit}", f"Suggestion {digit}", (f"Shift+{digit}",), "sparkle",
@@ -525,7 +534,7 @@ GESTURES: tuple[tuple[str, str, str], ...] = (
     ("Smart tool", "Alt+Wheel", "Next or previous candidate: part, object, whole"),
     ("Smart tool", "Tap Space", "Accept"),
     ("Smart tool", "Ctrl+Click", "Select an object"),
-    ("Rectangle", "Drag · click two corners", "Draw a rectangle; with Shift a square"),
+    ("Rectangle", "Drag · click two corners", "Draw it; Shift: a square; Ctrl: from its centre"),
     ("Polygon", "Click", "Next corner; with Shift in steps of 45°"),
     ("Polygon", "Right click", "Take back the last corner"),
     ("Polygon", "Double click · click the first corner", "Close the outline"),
@@ -535,7 +544,8 @@ GESTURES: tuple[tuple[str, str, str], ...] = (
     ("Select", "Ctrl+Click · Shift+Click", "Add to the selection"),
     ("Select", "Drag a selected object", "Move the selected objects"),
     ("Select", "Drag elsewhere", "Select what the frame encloses"),
-    ("Select", "Drag a handle", "Resize a rectangle"),
+    ("Select", "Alt+Click", "List all objects there, also those beneath others"),
+    ("Select", "Drag a handle", "Resize a rectangle; Shift: same ratio; Ctrl: same centre"),
     ("Select", "Arrow keys · Shift+Arrow keys", "Move the selected objects by 1 · by 10 pixels"),
     ("Similar objects", "Enter · Space", "Give the name to the chosen rows · show the object"),
     ("Review names", "Enter · Space", "Change the name · it is right, do not ask again"),

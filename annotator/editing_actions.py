@@ -62,6 +62,22 @@ def brush() -> Iterable[Command]:
     )  # fmt: skip
 
 
+def copies() -> Iterable[Command]:
+    """Rows of the menu Edit."""
+    yield Command(
+        "edit.paste_in_place", "Paste in Place", ("Ctrl+Shift+V",), "paste", "Edit",
+        enabled="clipboard", hint="Insert the copied objects exactly where they were",
+    )  # fmt: skip
+    yield Command(
+        "edit.copy_to_next", "Copy to the Next Image", ("Ctrl+Shift+C",), "propagate", "Edit",
+        enabled="selection", hint="Show the next image with copies of the selected objects",
+    )  # fmt: skip
+    yield Command(
+        "edit.pick", "Objects under the Pointer…", ("Ctrl+.",), "layers", "Edit",
+        enabled="objects", hint="Choose among all objects there, also those beneath others",
+    )  # fmt: skip
+
+
 def objects() -> Iterable[Command]:
     """Rows of the menu Objects."""
     yield Command(

@@ -16,6 +16,14 @@ def bounds(annotation: Annotation) -> Box:
     return shape if isinstance(shape, Box) else raster.box(shape)
 
 
+def area(annotation: Annotation) -> int:
+    """Pixels of any shape."""
+    shape = annotation.shape
+    if isinstance(shape, Box):
+        return round(shape.width * shape.height)
+    return raster.area(shape)
+
+
 def moved(annotation: Annotation, dx: int, dy: int, width: int, height: int) -> Annotation | None:
     """Shifted by whole pixels, cut off at the image border; None when nothing is left."""
     shape = annotation.shape

@@ -106,7 +106,9 @@ class Editing(QObject):
             return
         places = [place for place, number in enumerate(walk) if number in self._selection]
         start = (places[-1] if step > 0 else places[0]) if places else (-1 if step > 0 else 0)
-        self.select((walk[(start + step) % len(walk)],))
+        number = walk[(start + step) % len(walk)]
+        self.select((number,))
+        self.proposals.revealed.emit(number)
 
     def _follow_annotations(self, key: str) -> None:
         if key == self._key:
@@ -237,22 +239,27 @@ class Editing(QObject):
         """Whether anything was copied."""
         return bool(self._clipboard)
 
-    def paste(self) -> None:
-        """Insert copies, in place in another image, a little aside in the same one."""
-        self._insert(self._clipboard, "Paste")
+    def paste(self, *, in_place: bool = False) -> None:
+        """Insert copies, in place in another image, a little aside in the same one.
+
+        Args:
+            in_place: in place in the same one, too.
+        """
+        self._insert(self._clipboard, "Paste", in_place=in_place)
 
     def duplicate(self) -> None:
         """Insert copies of the selected annotations."""
         self._insert(self.selected, "Duplicate")
 
-    def _insert(self, originals: Annotations, verb: str) -> None:
+    def _insert(self, originals: Annotations, verb: str, *, in_place: bool = False) -> None:
         document, key, image = self._document, self._key, self._image
         if document is None or key is None or image is None or not originals:
             return
         from annotator.core.shapes import fitted, moved
 
         present = {a.shape for a in self.annotations}
-        shift = PASTE_STEP if any(a.shape in present for a in originals) else 0
+        aside = not in_place and any(a.shape in present for a in originals)
+        shift = PASTE_STEP if aside else 0
         copies = []
         for original in originals:
             placed = fitted(original, image.width, image.height)

@@ -37,6 +37,7 @@ from annotator.ui.canvas_preview import Previewer
 from annotator.ui.canvas_view import Frame
 from annotator.ui.gestures import Gesture, GestureEvent, Ghost, Grip, Resizing, Sketch
 from annotator.ui.items import AnnotationItem
+from annotator.ui.pick_list import open_pick_list
 from annotator.ui.tools import TOOLS, Tool
 from annotator.ui.vertex_editing import VertexEditor
 from annotator.ui.wires import Wires
@@ -329,8 +330,13 @@ class Canvas(ImageView):
 
     # --- What is shown ---
 
-    def center_on(self, ids: Iterable[int]) -> None:
-        """Bring these annotations into view; zooms out where they do not fit."""
+    def center_on(self, ids: Iterable[int], *, closer: bool = False) -> None:
+        """Bring these annotations into view; zooms out where they do not fit.
+
+        Args:
+            ids: which.
+            closer: zoom in, too, until they fill the view.
+        """
         wanted = frozenset(ids)
         boxes = [item.bounds for item in self._masks.items if item.annotation.id in wanted]
         if not boxes:
@@ -339,7 +345,17 @@ class Canvas(ImageView):
             min(b.x0 for b in boxes), min(b.y0 for b in boxes),
             max(b.x1 for b in boxes), max(b.y1 for b in boxes),
         )  # fmt: skip
-        self._set_view(views.framed(box, self._device_size(), self._view.zoom))
+        zoom = max(self._view.zoom, views.CLOSE) if closer else self._view.zoom
+        self._set_view(views.framed(box, self._device_size(), zoom))
+
+    def keep_in_view(self) -> None:
+        """Follow the selected objects when nothing is seen of them any more."""
+        area, chosen = self.frame().area, self._overlay.selected
+        boxes = [item.bounds for item in chosen]
+        if boxes and not any(
+            b.x0 < area.x1 and area.x0 < b.x1 and b.y0 < area.y1 and area.y0 < b.y1 for b in boxes
+        ):
+            self.center_on(item.annotation.id for item in chosen)
 
     def reveal(self, annotation_id: int) -> None:
         """Bring an object into view unless all of it is seen already."""
@@ -575,6 +591,16 @@ class Canvas(ImageView):
     def objects_in(self, box: Box) -> list[int]:
         """Ids of the objects that lie in a box and can be selected."""
         return [item.annotation.id for item in hits.items_in(self._masks.items, box)]
+
+    def open_pick_list(self, event: GestureEvent | None = None) -> None:
+        """Let the user choose among all objects at a place, else under the pointer."""
+        at = self._pointer if event is None else QPointF(event.view_x, event.view_y)
+        if at is None or not self._ready:
+            self._workspace.noticed.emit("Point at objects first.")
+            return
+        where = self.to_image(at)
+        ids = self.objects_at(where.x(), where.y())
+        open_pick_list(self, ids, self.viewport().mapToGlobal(at.toPoint()))
 
     def open_menu(self, event: GestureEvent, annotation_id: int | None) -> None:
         """Ask the window for the context menu."""

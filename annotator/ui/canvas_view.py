@@ -16,6 +16,8 @@ MIN_SIDE = 48.0
 """Device pixels the longest side of the image keeps when zoomed out."""
 FIT_MARGIN = 12
 """Device pixels around a fitted image."""
+CLOSE = 8.0
+"""Device pixels per image pixel at which a selection is close enough."""
 STEP = 1.25
 """Factor of one zoom command."""
 

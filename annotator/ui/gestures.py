@@ -159,6 +159,9 @@ class Surface(Protocol):
     def pan(self, dx: float, dy: float) -> None:
         """Move the view by viewport pixels."""
 
+    def open_pick_list(self, event: GestureEvent) -> None:
+        """Let the user choose among all objects at a place."""
+
     def open_menu(self, event: GestureEvent, annotation_id: int | None) -> None:
         """Ask the window for the context menu."""
 
@@ -181,19 +184,52 @@ def inside(surface: Surface, event: GestureEvent, slack: float = 8.0) -> bool:
 
 
 def spanned(surface: Surface, start: GestureEvent, end: GestureEvent) -> Box:
-    """The box between two events on the image; Shift makes it square."""
+    """The box between two events on the image; Shift: square; Ctrl, Alt: around the first."""
     x, y = end.x, end.y
     if end.shift:
         side = max(abs(x - start.x), abs(y - start.y))
         x = start.x + math.copysign(side, x - start.x)
         y = start.y + math.copysign(side, y - start.y)
-    return Box.spanning(start.x, start.y, x, y).clipped(*surface.image_size())
+    centred = end.ctrl or end.alt
+    x0, y0 = (2 * start.x - x, 2 * start.y - y) if centred else (start.x, start.y)
+    return Box.spanning(x0, y0, x, y).clipped(*surface.image_size())
 
 
 def resized(box: Box, side: tuple[int, int], x: float, y: float) -> Box:
     """The box with the side or corner that is held moved to a position."""
     x0, x1 = (x if side[0] < 0 else box.x0), (x if side[0] > 0 else box.x1)
     y0, y1 = (y if side[1] < 0 else box.y0), (y if side[1] > 0 else box.y1)
+    return Box.spanning(x0, y0, x1, y1)
+
+
+def scaled(
+    box: Box, side: tuple[int, int], x: float, y: float, *, ratio: bool, centred: bool
+) -> Box:
+    """`resized` with the ratio of its sides kept, or with its centre, or with both.
+
+    Args:
+        box: before; its sides have a length.
+        side: what is held, see `Grip`.
+        x: where it is held now; likewise y.
+        y: see x.
+        ratio: keep the ratio of the sides.
+        centred: keep the centre; otherwise what is opposite stays.
+    """
+    middle = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
+    spans = (box.x0, box.x1, side[0], x, middle[0]), (box.y0, box.y1, side[1], y, middle[1])
+    anchors, factors = [], []
+    for low, high, held, at, centre in spans:
+        anchor = centre if centred or not held else (high if held < 0 else low)
+        grip = low if held < 0 else high
+        anchors.append(anchor)
+        factors.append((at - anchor) / (grip - anchor) if held else 1.0)
+    if ratio:
+        pulled = [abs(f) for f, held in zip(factors, side, strict=True) if held]
+        factors = [math.copysign(max(pulled), f) for f in factors]
+    (x0, x1), (y0, y1) = (
+        (anchor + (low - anchor) * factor, anchor + (high - anchor) * factor)
+        for (low, high, *_), anchor, factor in zip(spans, anchors, factors, strict=True)
+    )
     return Box.spanning(x0, y0, x1, y1)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
+from annotator.services.carrying import Carrying
 from annotator.services.mask_editing import OVERLAPS, Overlap
 
 if TYPE_CHECKING:
@@ -22,6 +23,11 @@ def handlers(workspace: Workspace, canvas: Canvas) -> dict[str, Callable[[], obj
     masks, popover = workspace.masks, MaskPopover(canvas)
     made: dict[str, Callable[[], object]] = {
         "mask.refine": workspace.refine_selected,
+        "edit.paste_in_place": partial(workspace.paste, in_place=True),
+        "edit.copy_to_next": Carrying(workspace).copy_to_next,
+        "edit.pick": canvas.open_pick_list,
+        "class.repeat": partial(_repeat_class, workspace),
+        "view.selection": lambda: canvas.center_on(workspace.selection, closer=True),
         "mask.fill_holes": masks.fill_holes,
         "mask.remove_specks": partial(popover.open, "specks"),
         "mask.smooth": partial(popover.open, "smooth"),
@@ -46,6 +52,13 @@ def _resize(canvas: Canvas, step: int) -> None:
         canvas.vertices.set_detail(canvas.vertices.detail - step)
     else:
         canvas.painting.resize(step)
+
+
+def _repeat_class(workspace: Workspace) -> None:
+    if workspace.active_category is not None:
+        workspace.choose_category(workspace.active_category)
+    else:
+        workspace.name_wanted.emit()
 
 
 def _choose_overlap(workspace: Workspace, overlap: Overlap) -> None:

@@ -79,6 +79,7 @@ class Nudging(QObject):
         if ghost is not None:
             self._canvas.sketch(None)
             self._canvas.workspace.move_selected(ghost.dx, ghost.dy)
+            self._canvas.keep_in_view()
 
     def drop(self) -> None:
         """Forget it; whoever calls this clears the sketch."""

@@ -33,6 +33,7 @@ from annotator.ui.gestures import (
     inside,
     resized,
     rounded,
+    scaled,
     spanned,
 )
 from models.api import Box, Point, Prompt
@@ -270,10 +271,19 @@ def select(surface: Surface, press: GestureEvent) -> Gesture:
     chosen = surface.workspace.selection
     if handle is not None:
         yield from _resize(surface, press, handle)
+    elif press.alt:
+        yield from _list(surface, press)
     elif not press.shift and not press.ctrl and not chosen.isdisjoint(found):
         yield from _move(surface, press)
     else:
         yield from _enclose(surface, press)
+
+
+def _list(surface: Surface, press: GestureEvent) -> Gesture:
+    event = yield
+    while event.kind != "release":
+        event = yield
+    surface.open_pick_list(event)
 
 
 def _menu(surface: Surface, press: GestureEvent) -> Gesture:
@@ -301,7 +311,10 @@ def _resize(surface: Surface, press: GestureEvent, grip: Grip) -> Gesture:
         event = yield
         while event.kind != "release":
             x, y = clamped(surface, event.x, event.y)
-            after = rounded(resized(shape, grip.side, x, y))
+            after = scaled(
+                shape, grip.side, x, y, ratio=event.shift, centred=event.ctrl or event.alt
+            )
+            after = rounded(after.clipped(*surface.image_size()))
             surface.sketch(Resizing(grip.target, after))
             event = yield
     finally:
