@@ -30,11 +30,13 @@ from annotator.ui.labels import soft_label
 from annotator.ui.prelabel_panel import many
 
 if TYPE_CHECKING:
+    from annotator.core.annotation import Annotation
     from annotator.core.images import LoadedImage
     from annotator.core.prelabel.difference import Comparison, Difference
     from annotator.services.settings import SettingsStore
     from annotator.services.workspace import Workspace
     from annotator.ui.canvas import Canvas
+    from models.api import Box, Point
 
 HINT = "Return shows one, T takes the new shape, Esc goes back to the image."
 MOST_LISTED = 2000
@@ -360,14 +362,22 @@ class Comparing(QObject):
         workspace, canvas = self._workspace, self._canvas
         mine, found = difference.accepted, difference.found
         if mine is None:
-            prompt = found.origin.prompt if found is not None else None
-            if prompt is not None:
-                workspace.select(())
-                box = () if prompt.box is None else (prompt.box,)
-                workspace.set_draft(PromptDraft((*prompt.points, *box)))
+            assert found is not None, "a difference has one of both"
+            workspace.select(())
+            workspace.set_draft(PromptDraft(_marks(found)))
             return
         workspace.clear_draft()
         workspace.select((mine.id,))
         if found is not None and isinstance(found.shape, Mask):
             canvas.show_instead({mine.id: found.shape})
         canvas.center_on((mine.id,))
+
+
+def _marks(found: Annotation) -> tuple[Point | Box, ...]:
+    """The clicks and the box that found an object; the box around it if nobody asked for it."""
+    prompt = found.origin.prompt
+    if prompt is not None:
+        return (*prompt.points, *(() if prompt.box is None else (prompt.box,)))
+    from annotator.core import raster
+
+    return (raster.box(found.shape) if isinstance(found.shape, Mask) else found.shape,)
