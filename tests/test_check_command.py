@@ -77,7 +77,7 @@ def test_every_wrong_thing_is_found_and_nothing_else(folder: Path, capsys) -> No
     texts = {row["check"]: row["text"] for row in rows}
     assert texts["specks"] == "1 speck of 9 pixels"
     assert texts["holes"] == "1 hole of 4 pixels"
-    assert texts["overlap"] == "400 pixels belong to two objects"
+    assert texts["overlap"] == "400 pixels of two objects"
     assert texts["alike"].startswith("looks like “fine.png”")
 
 

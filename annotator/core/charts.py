@@ -17,6 +17,8 @@ SCALE = 2
 """Drawn so many times larger: sharp on dense screens, smooth on others."""
 MOST_BARS = 18
 """Classes with a bar of their own; the table has all of them."""
+WIDEST = 90
+"""Room for one bar: a single day does not fill the sheet."""
 LEFT, TOP, RIGHT, BOTTOM = 56, 44, 20, 48
 
 
@@ -130,7 +132,7 @@ def _axis(sheet: _Sheet, most: float) -> float:
 def _bars(sheet: _Sheet, values: Sequence[int], labels: Sequence[str], below: str,
           colors: Sequence[str]) -> None:  # fmt: skip
     top = _axis(sheet, max(values))
-    room = (WIDTH - LEFT - RIGHT) / len(values)
+    room = min((WIDTH - LEFT - RIGHT) / len(values), WIDEST)
     every = -(-len(labels) // 10)
     for place, value in enumerate(values):
         x = LEFT + place * room
@@ -145,7 +147,7 @@ def _sizes(found: Statistics, colors: Colors) -> Image.Image:
     sheet = _Sheet("Sizes of objects", colors)
     if not found.objects:
         return sheet.nothing("No objects yet")
-    labels = [f"{low:.0f}–{high:.0f}" for low, high in
+    labels = [f"{low:.0f}-{high:.0f}" for low, high in
               zip(found.sides[:-1], found.sides[1:], strict=True)]  # fmt: skip
     _bars(sheet, found.sizes.tolist(), labels, "root of the area, pixels", [colors.bar])
     return sheet.image
@@ -167,7 +169,7 @@ def _positions(found: Statistics, colors: Colors) -> Image.Image:
     sheet.image.paste(picture, (round(left * SCALE), TOP * SCALE))
     sheet.text(left - 10, TOP + side / 2, "left", anchor="rm", soft=True)
     sheet.text(left + side + 10, TOP + side / 2, "right", anchor="lm", soft=True)
-    text = f"{GRID} × {GRID} cells; at most {most:,} objects in one"
+    text = f"{GRID} x {GRID} cells; at most {most:,} objects in one"
     sheet.text(WIDTH / 2, HEIGHT - 18, text, anchor="mm", soft=True)
     return sheet.image
 
@@ -178,6 +180,7 @@ def _progress(found: Statistics, colors: Colors) -> Image.Image:
     if not days:
         return sheet.nothing("Nothing was done yet")
     labels = [day.day[5:] for day in days]
-    below = f"{sum(day.steps for day in days):,} edits on {len(days):,} days"
+    edits = sum(day.steps for day in days)
+    below = f"{edits:,} edit{'s' * (edits != 1)} on {len(days)} day{'s' * (len(days) != 1)}"
     _bars(sheet, [day.images for day in days], labels, below, [colors.second])
     return sheet.image

@@ -135,7 +135,9 @@ class StatisticsDialog(QDialog):
         for name, (pixels, width, height) in made.items():
             image = QImage(pixels, width, height, 3 * width, QImage.Format.Format_RGB888)
             self.plots[name].show_picture(QPixmap.fromImage(image))
-        images = ", ".join(f"{count:,} {state}" for state, count in found.states.items() if count)
+        words = {"look": "to look at again", "proposals": "with proposals"}
+        states = found.states.items()
+        images = ", ".join(f"{count:,} {words.get(name, name)}" for name, count in states if count)
         text = f"{found.objects:,} objects of {len(found.classes):,} classes. Images: {images}."
         self.state.say(text, "")
         self.plots["classes"].setAccessibleDescription(text)

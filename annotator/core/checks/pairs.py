@@ -42,7 +42,7 @@ def overlaps(image: Labelled, limits: Limits) -> Found:
         masks = isinstance(one.shape, Mask) and isinstance(other.shape, Mask)
         crowd = one.is_crowd or other.is_crowd
         if masks and not crowd and shared >= limits.pixels and iou <= limits.iou:
-            yield (one.id, other.id), f"{shared:,} pixels belong to two objects"
+            yield (one.id, other.id), f"{shared:,} pixels of two objects"
 
 
 def apart(image: Labelled, ids: tuple[int, ...], limits: Limits) -> Annotations:
