@@ -22,6 +22,7 @@ from annotator.app import fill, make_application, make_window
 from annotator.samples import sample_folder
 from annotator.services.folder_run import Order
 from annotator.services.prelabel_sources import KINDS
+from annotator.services.tracking_run import Order as TrackOrder
 from annotator.session import Player, Scene, wait_until
 from annotator.ui.settings_dialog import SettingsDialog
 from annotator.ui.vocabulary_dialog import VocabularyDialog
@@ -73,6 +74,7 @@ def main() -> None:
     shoot(editor, "vocabulary")
     editor.close()
     shoot_prelabelling(window)
+    shoot_tracks(window)
     window.close()
 
 
@@ -93,6 +95,39 @@ def shoot_prelabelling(window) -> None:
     window.messages.clear()
     shoot(window, "prelabelling")
     run.stop()
+
+
+def shoot_tracks(window) -> None:
+    """Coins under a camera that moves: tracked through, partly accepted, one corrected and cut."""
+    folder, picture = Path(HOME) / "film", Image.open(sample_folder(Path(HOME)) / "coins.png")
+    width, height = picture.width * 3 // 4, picture.height * 3 // 4
+    folder.mkdir()
+    for time in range(60):
+        x, y = int(0.9 * time), int(0.6 * time)
+        picture.crop((x, y, x + width, y + height)).save(folder / f"{time:04d}.png")
+    window.messages.clear()
+    window.open_path(folder)
+    workspace, tracking = window.workspace, window.tracking
+    player = Player(window)
+    for x, y in ((0.54, 0.23), (0.75, 0.22), (0.354, 0.555), (0.715, 0.555)):
+        player.label(Scene("0000.png", ((x, y, True),), None, "coin"))
+    key = "0000.png"
+    tracking.run.start(TrackOrder("motion", key))
+    window._show_dock("view.tracks_panel")
+    wait_until(lambda: not tracking.run.running, "tracks")
+    wait_until(lambda: not tracking.timeline.reading and len(tracking.timeline.rows()) > 2, "rows")
+    rows = tracking.timeline.rows()
+    workspace.show("0024.png")
+    wait_until(lambda: workspace.image is not None and workspace.image.key == "0024.png", "")
+    for row in rows[:2]:
+        tracking.editing.accept(row.track)
+        wait_until(lambda: not tracking.editing.running, "accepted")
+    tracking.editing.cut(rows[1].track, "0024.png")
+    wait_until(lambda: not tracking.editing.running, "cut")
+    tracking.timeline.show(rows[0].track, "0024.png")
+    window.docks["view.prelabel_panel"].hide()
+    window.messages.clear()
+    shoot(window, "tracks")
 
 
 def shoot_editing(window) -> None:

@@ -55,11 +55,12 @@ class Mark(IntEnum):
 
 
 def mark_of(annotation: Annotation) -> Mark:
-    """How an object is shown: edited if a person drew or corrected it."""
+    """How an object is shown: edited if a person drew it, clicked it or corrected it."""
     if annotation.proposed:
         return Mark.PROPOSED
     origin = annotation.origin
-    is_by_hand = origin.edited or origin.source is not Source.MODEL or origin.follows is None
+    was_asked = origin.follows is None and origin.prompt is not None
+    is_by_hand = origin.edited or origin.source is not Source.MODEL or was_asked
     return Mark.EDITED if is_by_hand else Mark.ACCEPTED
 
 

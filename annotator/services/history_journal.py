@@ -126,7 +126,7 @@ class GroupRow:
     Attributes:
         id: number, counted together with steps.
         time: as the clock said.
-        kind: "accept", "reject", "name", "import", "prelabel" or "classes".
+        kind: "accept", "reject", "name", "import", "prelabel", "tracking", "track" or "classes".
         text: what was done.
         state: `DONE` or `UNDONE`.
     """
@@ -317,7 +317,7 @@ def line_marks(
     return (*left, *((n, state) for n, state in now.items() if was.get(n) != state))
 
 
-ORIGINS = {"import": "import", "prelabel": "model"}
+ORIGINS = {"import": "import", "prelabel": "model", "tracking": "model"}
 """Who made the steps of a group step, by its kind; a person if it is not among them."""
 
 

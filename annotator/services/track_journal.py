@@ -10,12 +10,13 @@ from annotator.core.annotation import Annotation, Origin, Source
 from annotator.core.mask import Mask
 from annotator.core.tracks import TRACK, Cell, cell_of
 from annotator.services.operations import stored_key
+from models.api import Prompt
 
 _NO_SHAPE = Mask(1, 1, b"1")
 _QUERY = f"""
 SELECT i.key, a.id, a.category, a.proposed, json_extract(a.value, '$.track'),
   json_extract(a.value, '$.origin.follows'), json_extract(a.value, '$.origin.source'),
-  json_extract(a.value, '$.origin.edited'), json_extract(a.value, '$.attributes.{TRACK}'),
+  json_extract(a.value, '$.origin.edited'), json_type(a.value, '$.origin.prompt'), json_extract(a.value, '$.attributes.{TRACK}'),
   json_extract(a.value, '$.extra.{TRACK}')
 FROM images i JOIN annotations a ON a.image = i.id WHERE i.key IN ({{}}) ORDER BY i.id
 """
@@ -38,12 +39,15 @@ def load_cells(db: sqlite3.Connection, keys: Sequence[str]) -> list[tuple[str, l
 
 def _cell(
     number: int, category: int | None, proposed: int, track: int | None, follows: int | None,
-    source: str, edited: int | None, attribute: str | float | None, foreign: str | float | None,
+    source: str, edited: int | None, prompt: str | None, attribute: str | float | None, foreign: str | float | None,
 ) -> Cell:  # fmt: skip
     return cell_of(
         Annotation(
             number, _NO_SHAPE, category,
-            Origin(Source(source), follows=follows, edited=bool(edited)),
+            Origin(
+                Source(source), prompt=Prompt() if prompt else None, follows=follows,
+                edited=bool(edited),
+            ),
             attributes={} if attribute is None else {TRACK: attribute},
             extra={} if foreign is None else {TRACK: foreign},
             proposed=bool(proposed), track=track,

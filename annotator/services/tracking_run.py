@@ -402,7 +402,7 @@ def _made(document: Document, order: Order, tracker: TrackerSpec, model: Segment
     tracks = {root_of(one): Track(root_of(one), one.category_id, one.shape) for one in followed}
     count = len(tracks)
     what = "what is found" if order.find else f"{count:,} object{'' if count == 1 else 's'}"
-    group = document.history.begin("track", f"Track {what} from {order.key}")
+    group = document.history.begin("tracking", f"Track {what} from {order.key}")
     report = Report(order.key, count, order.key)
     return _Job(document, order, tracker, model, [order.key, *keys], tracks, report, group)
 

@@ -39,7 +39,7 @@ _SAYS = {
     Mark.NOTHING: "not marked",
     Mark.PROPOSED: "proposed",
     Mark.ACCEPTED: "accepted",
-    Mark.EDITED: "drawn or corrected by hand",
+    Mark.EDITED: "marked or corrected by a person",
 }
 
 

@@ -147,7 +147,7 @@ def test_objects_are_tracked_to_the_end_of_their_folder_as_one_step(desk: Desk) 
     # COCO needs the number where the track begins, too.
     assert [a.track for a in desk.at(0)] == [one.id, two.id]
     assert desk.document.annotations("later/0.png") == ()
-    group = desk.document.history.newest("track")
+    group = desk.document.history.newest("tracking")
     assert group is not None
     with desk.bot.waitSignal(desk.document.history.finished, timeout=PATIENCE):
         desk.document.history.take_back(group.id)

@@ -108,6 +108,7 @@ def is_replaceable(annotation: Annotation, names: ClassNames, ask: str = "boxes"
         annotation.proposed
         and origin.source is (Source.IMPORT if ask == "masks" else Source.MODEL)
         and origin.follows is None
+        and annotation.track is None
         and _KINDS[ask](origin)
         # Naming does not accept: another name than that it came with may be a person's.
         and annotation.category_id == (names.find(origin.label) if origin.label else None)
