@@ -16,8 +16,8 @@ _NO_SHAPE = Mask(1, 1, b"1")
 _QUERY = f"""
 SELECT i.key, a.id, a.category, a.proposed, json_extract(a.value, '$.track'),
   json_extract(a.value, '$.origin.follows'), json_extract(a.value, '$.origin.source'),
-  json_extract(a.value, '$.origin.edited'), json_type(a.value, '$.origin.prompt'), json_extract(a.value, '$.attributes.{TRACK}'),
-  json_extract(a.value, '$.extra.{TRACK}')
+  json_extract(a.value, '$.origin.edited'), json_type(a.value, '$.origin.prompt'),
+  json_extract(a.value, '$.attributes.{TRACK}'), json_extract(a.value, '$.extra.{TRACK}')
 FROM images i JOIN annotations a ON a.image = i.id WHERE i.key IN ({{}}) ORDER BY i.id
 """
 
@@ -39,7 +39,8 @@ def load_cells(db: sqlite3.Connection, keys: Sequence[str]) -> list[tuple[str, l
 
 def _cell(
     number: int, category: int | None, proposed: int, track: int | None, follows: int | None,
-    source: str, edited: int | None, prompt: str | None, attribute: str | float | None, foreign: str | float | None,
+    source: str, edited: int | None, prompt: str | None, attribute: str | float | None,
+    foreign: str | float | None,
 ) -> Cell:  # fmt: skip
     return cell_of(
         Annotation(
