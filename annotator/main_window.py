@@ -112,6 +112,7 @@ class MainWindow(QMainWindow):
         from annotator.ui.inspecting import Inspecting
         from annotator.ui.labelling import ImageLabels
         from annotator.ui.message_bar import MessageBar
+        from annotator.ui.outside_changes import OutsideChanges
         from annotator.ui.prelabelling import Prelabelling
         from annotator.ui.propagating import Propagating
         from annotator.ui.proposing import ProposingField
@@ -121,6 +122,7 @@ class MainWindow(QMainWindow):
 
         self.canvas = Canvas(self.workspace, self.settings)
         self.messages = MessageBar()
+        self.outside = OutsideChanges(self.workspace, self.messages, self)
         self.welcome = WelcomePage()
         self.status = StatusBar(self.workspace)
         self.setStatusBar(self.status)
@@ -347,7 +349,7 @@ class MainWindow(QMainWindow):
         workspace.project_closed.connect(self._show_welcome)
         workspace.image_ready.connect(self._restore_view)
         workspace.image_shown.connect(self._show_title)
-        workspace.reported.connect(self.messages.show_error)
+        workspace.reported.connect(self.outside.tell)
         workspace.name_wanted.connect(self._ask_name)
         workspace.proposals.finished.connect(self._tell_decision)
         workspace.assistant.loading_changed.connect(self._show_loading)

@@ -32,6 +32,8 @@ from annotator.core.files import (
     write_atomic,
     write_temporary,
 )
+from annotator.services import coco_backups
+from annotator.services.coco_backups import ChangedOutside
 from annotator.services.journal import (
     load_categories,
     load_counter,
@@ -183,8 +185,10 @@ class CocoExporter:
         self._asked = False
         self._closing = False
         self._rle_only = False
+        self._versions = coco_backups.DEFAULT
         self._duration = 0.0
         self._attempts = 0
+        self._lacks_backup = False
         self._error: UserError | None = None
         self._unreadable: set[str] = set()
         self._state = threading.Condition()
@@ -204,6 +208,20 @@ class CocoExporter:
     def use_rle_only(self, rle_only: bool) -> None:
         """Whether masks are written as RLE everywhere from the next time on; any thread."""
         self._rle_only = rle_only
+
+    def keep_versions(self, count: int) -> None:
+        """How many versions of the file are kept from the next time on; any thread."""
+        self._versions = count
+
+    @property
+    def known(self) -> CocoState:
+        """What is known of the file; any thread."""
+        return self._known
+
+    @property
+    def backups(self) -> Path:
+        """Where versions of the file are kept."""
+        return self._state_path.with_name(coco_backups.FOLDER)
 
     def write_now(self) -> None:
         """Write as soon as the journal holds everything done so far; any thread."""
@@ -305,18 +323,34 @@ class CocoExporter:
     def _replace(self, temporary: Temporary, generation: int) -> None:
         if is_foreign(self._target, self._known):
             kept = keep_beside(self._target)
+            base = coco_backups.base_of(self.backups, self._known.hashes)
             self._tell.reported(
-                UserError(
+                ChangedOutside(
+                    kept,
+                    base,
                     f"“{self._target.name}” was changed by another program.",
-                    f"That version was kept as “{kept.name}”; import it if you need its objects.",
+                    f"That version was kept as “{kept.name}”; merge it if you need its objects.",
                 )
             )
         # Known as ours before it is in place: a crash in between must not make it a stranger.
         hashes = (*self._known.hashes[-3:], temporary.sha256)
-        save_state(self._state_path, replace(self._known, hashes=hashes))
+        self._known = replace(self._known, hashes=hashes)
+        save_state(self._state_path, self._known)
         written = put_in_place(temporary)
         self._known = replace(self._known, generation=generation).seen(written)
         save_state(self._state_path, self._known)
+        self._back_up()
+
+    def _back_up(self) -> None:
+        """Without room for it the file itself is what counts, so that is told and no more."""
+        try:
+            coco_backups.back_up(self._target, self.backups, self._versions)
+        except OSError as error:
+            if not self._lacks_backup:
+                self._tell.reported(explain(error, self.backups))
+            self._lacks_backup = True
+        else:
+            self._lacks_backup = False
 
     def _images(
         self, db: sqlite3.Connection, header: dict[str, Any], sizes: _Sizes

@@ -727,6 +727,11 @@ class Document(QObject):
         """Whether the COCO file has masks as RLE even where a polygon would be exact."""
         self._exporter.use_rle_only(rle_only)
 
+    @property
+    def exporter(self) -> CocoExporter:
+        """Writes the COCO file."""
+        return self._exporter
+
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until every edit is durable; False if it is not within the time (seconds)."""
         return self._store.flush(timeout)

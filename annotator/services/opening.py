@@ -16,6 +16,7 @@ from annotator.core.errors import UserError
 from annotator.core.files import fingerprint, free_name, time_stamp
 from annotator.core.formats.resolver import Resolver
 from annotator.services import journal, operations
+from annotator.services.coco_backups import FOLDER, ChangedOutside, base_of
 from annotator.services.coco_export import CocoState, is_foreign, load_state, save_state
 from annotator.services.document import Document
 from annotator.services.importing import describe_problems
@@ -65,7 +66,8 @@ def _open(place: Place, lock: QLockFile, notices: list[UserError]) -> Document:
         coco = place.coco.with_name(state.file)
         with contextlib.suppress(OSError):
             if state.hashes and is_foreign(coco, state):
-                notices.append(_changed_outside(coco))
+                base = base_of(place.project_dir / FOLDER, state.hashes)
+                notices.append(_changed_outside(coco, base))
         document = Document(place, lock, db, coco, state)
     except sqlite3.OperationalError as error:
         db.close()
@@ -81,8 +83,10 @@ def _open(place: Place, lock: QLockFile, notices: list[UserError]) -> Document:
     return document
 
 
-def _changed_outside(coco: Path) -> UserError:
-    return UserError(
+def _changed_outside(coco: Path, base: Path | None) -> UserError:
+    return ChangedOutside(
+        coco,
+        base,
         f"“{coco.name}” was changed by another program since it was last written here.",
         "The project shows its own state; the changed file is kept under another name when the"
         " project is next saved.",

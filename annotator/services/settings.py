@@ -44,6 +44,7 @@ class Settings:
         names: id of the text model that suggests names, "" for none.
         device: what models may run on.
         segmentation: "polygons" where they are exact and RLE elsewhere, or "rle" everywhere.
+        coco_versions: how many earlier versions of the COCO file the project keeps, 0 to 1000.
         propose_side: everything mode asks this many points along each side, 2 to 64.
         propose_score: least score of a proposal, 0 to 1; below 0: as suits the model.
         propose_stability: likewise its least stability.
@@ -69,6 +70,7 @@ class Settings:
     names: str = ""
     device: Device = "auto"
     segmentation: str = "polygons"
+    coco_versions: int = 10
     propose_side: int = 16
     propose_score: float = -1.0
     propose_stability: float = -1.0
@@ -284,6 +286,7 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "brush_size": _number(float, 1.0, 1000.0),
     "model": str,
     "names": str,
+    "coco_versions": _number(int, 0, 1000),
     "propose_side": _number(int, 2, 64),
     "propose_score": _number(float, -1.0, 1.0),
     "propose_stability": _number(float, -1.0, 1.0),

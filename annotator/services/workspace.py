@@ -169,6 +169,7 @@ class Workspace(Editing):
         document.categories_changed.connect(self._follow_categories)
         document.reported.connect(self.reported)
         document.use_rle_only(self._settings.settings.segmentation == "rle")
+        document.exporter.keep_versions(self._settings.settings.coco_versions)
         self._settings.remember_folder(document.folder)
         self.project_opened.emit(document)
         self.masks.overlap_changed.emit(self.masks.overlap)
@@ -739,6 +740,8 @@ class Workspace(Editing):
         if self._document is not None and settings.segmentation != self._segmentation:
             self._document.use_rle_only(settings.segmentation == "rle")
             self._document.save()
+        if self._document is not None:
+            self._document.exporter.keep_versions(settings.coco_versions)
         self._segmentation = settings.segmentation
         try:
             self.namer.use(settings.names)

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QToolButton, QVBox
 from annotator.core.errors import UserError
 from annotator.ui.class_list import DIGITS, ClassList, ClassRow
 from annotator.ui.icons import icon
+from annotator.ui.merge_question import ask_merge, namesake
 from annotator.ui.rows import heading
 from annotator.ui.suggestion_list import SuggestionList
 
@@ -346,6 +347,8 @@ class LabelPanel(QWidget):
         if not name:
             error = UserError("A class needs a name.", "The old name was kept.")
             self._workspace.reported.emit(error)
+        elif (other := namesake(self._workspace, category_id, name)) is not None:
+            ask_merge(self._workspace, category_id, other, self)
         else:
             self._change(category_id, name=name)
 

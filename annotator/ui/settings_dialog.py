@@ -168,6 +168,35 @@ class _Page(QWidget):
         if explanation:
             self.column.addWidget(soft_label(explanation, self))
 
+    def form(self) -> None:
+        """Rows of `_spin` follow."""
+        self._form = QFormLayout()
+        self.column.addLayout(self._form)
+
+    def _spin(
+        self, name: str, title: str, least: int, most: int, suffix: str = "", factor: int = 1
+    ) -> QSpinBox:
+        """A row with a whole number; the setting is the number divided by `factor`."""
+        box = QSpinBox(self)
+        box.setObjectName(name)
+        box.setRange(least, most)
+        box.setSuffix(suffix)
+        box.setMinimumWidth(11 * self.fontMetrics().height())
+        box.setKeyboardTracking(False)
+        self._form.addRow(title, box)
+        box.valueChanged.connect(
+            lambda value: self.change(name, value / factor if factor > 1 else value)
+        )
+        self.follow(lambda settings: box.setValue(round(getattr(settings, name) * factor)))
+        return box
+
+    def _percent(self, name: str, title: str, explanation: str, *, automatic: bool = True) -> None:
+        box = self._spin(name, title, -1 if automatic else 0, 100, " %", 100)
+        if automatic:
+            box.setSpecialValueText("As suits the model")
+        box.setToolTip(explanation)
+        box.setAccessibleDescription(explanation)
+
     def choice(self, name: str, title: str, choices: Sequence[Choice]) -> None:
         """Radio buttons for a field with a few values."""
         group = QButtonGroup(self)
@@ -394,8 +423,7 @@ class _Proposals(_Page):
             "The model is asked about a grid of points. Twice as many along each side find smaller "
             "objects and take four times as long; you can go on working meanwhile.",
         )
-        self._form = QFormLayout()
-        self.column.addLayout(self._form)
+        self.form()
         self._spin("propose_side", "&Points along each side:", 2, 64)
         self.heading("Which masks are proposed")
         self._form = QFormLayout()
@@ -415,30 +443,6 @@ class _Proposals(_Page):
         )
         self._spin("propose_area", "S&mallest object:", 0, 1_000_000, " px²")
         self.column.addStretch(1)
-
-    def _spin(
-        self, name: str, title: str, least: int, most: int, suffix: str = "", factor: int = 1
-    ) -> QSpinBox:
-        """A row with a whole number; the setting is the number divided by `factor`."""
-        box = QSpinBox(self)
-        box.setObjectName(name)
-        box.setRange(least, most)
-        box.setSuffix(suffix)
-        box.setMinimumWidth(11 * self.fontMetrics().height())
-        box.setKeyboardTracking(False)
-        self._form.addRow(title, box)
-        box.valueChanged.connect(
-            lambda value: self.change(name, value / factor if factor > 1 else value)
-        )
-        self.follow(lambda settings: box.setValue(round(getattr(settings, name) * factor)))
-        return box
-
-    def _percent(self, name: str, title: str, explanation: str, *, automatic: bool = True) -> None:
-        box = self._spin(name, title, -1 if automatic else 0, 100, " %", 100)
-        if automatic:
-            box.setSpecialValueText("As suits the model")
-        box.setToolTip(explanation)
-        box.setAccessibleDescription(explanation)
 
 
 class _Saving(_Page):
@@ -462,6 +466,9 @@ class _Saving(_Page):
                 ("rle", "&RLE everywhere", "Compressed run lengths, as pycocotools writes them."),
             ),
         )
+        self.heading("Earlier versions of the COCO file")
+        self.form()
+        self._spin("coco_versions", "&Versions kept in the project:", 0, 1000)
         self.heading("Recent folders")
         clear = QPushButton("&Forget recent folders", self)
         clear.setAutoDefault(False)

@@ -7,7 +7,7 @@ import time
 import pytest
 from PySide6.QtCore import QMimeData, QModelIndex, QPoint, Qt
 from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QLabel, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLabel, QLineEdit, QMessageBox, QVBoxLayout, QWidget
 
 from annotator.core.prompting import PromptDraft
 from annotator.ui.class_list import MIME
@@ -235,10 +235,14 @@ def test_f2_renames_in_place_and_refuses_duplicates(workspace, panel, qtbot):
     editor.setText("  קטן 🐈 ")
     qtbot.keyClick(editor, Key.Key_Return)
     qtbot.waitUntil(lambda: shown(panel) == ["dog", "קטן 🐈"])
-    for wrong in ("dog", ""):
-        with qtbot.waitSignal(workspace.reported) as refused:
-            view.model_.setData(view.model_.index(1), wrong)
-        assert refused.args[0].message
+    with qtbot.waitSignal(workspace.reported) as refused:
+        view.model_.setData(view.model_.index(1), "")
+    assert refused.args[0].message
+    view.model_.setData(view.model_.index(1), "dog")
+    qtbot.waitUntil(lambda: bool(panel.findChildren(QMessageBox)))
+    (question,) = panel.findChildren(QMessageBox)
+    assert "dog" in question.text()
+    question.reject()
     assert [c.name for c in workspace.document.categories()] == ["dog", "קטן 🐈"]
 
 

@@ -25,6 +25,7 @@ FULL = Settings(
     names="clip-rn50",
     device="exact",
     segmentation="rle",
+    coco_versions=3,
     propose_side=24,
     propose_score=0.25,
     propose_stability=0.0,
