@@ -162,3 +162,19 @@ def test_brightness_and_size_do_not_matter_to_look_alikes() -> None:
     assert (picture_hash(one) ^ picture_hash(other)).bit_count() <= 4
     different = random.integers(0, 255, (80, 90, 3), np.uint8)
     assert (picture_hash(one) ^ picture_hash(different)).bit_count() > 12
+
+
+def test_hundreds_of_objects_in_one_image_are_compared(
+    tmp_path: Path, qapp: object, capsys
+) -> None:
+    document = Document.open(tmp_path)
+    document.add_images(["a.png"])
+    places = [(x, y) for y in range(0, 400, 20) for x in range(0, 400, 20)]
+    shapes = [raster.from_box(Box(x, y, x + 15, y + 15), 400, 400) for x, y in places]
+    shapes.append(shapes[37])
+    name = document.add_category("dot").id
+    made = tuple(Annotation(document.new_id(), shape, name) for shape in shapes)
+    document.edit("a.png", made, "Add")
+    document.close()
+    (row,) = found(capsys, tmp_path, "--only", "duplicate,overlap")
+    assert row["objects"] == [made[-1].id, made[37].id]

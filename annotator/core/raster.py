@@ -22,6 +22,9 @@ from models.rle import runs_of
 Ring = NDArray[np.int64]
 
 
+_AT_ONCE = 255
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Crop:
     """A piece of a mask: `pixels` is (h, w) bool with its top left pixel at column x, row y."""
@@ -58,6 +61,14 @@ def _spans(mask: Mask) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 def area(mask: Mask) -> int:
     """Number of pixels inside."""
     return int(coco_mask.area(_rle(mask)))
+
+
+def areas(masks: Sequence[Mask]) -> NDArray[np.int64]:
+    """Numbers of pixels, (n,)."""
+    rles = [_rle(mask) for mask in masks]
+    # pycocotools cannot do more at once: it counts them with 8 bits.
+    parts = [coco_mask.area(rles[at : at + _AT_ONCE]) for at in range(0, len(rles), _AT_ONCE)]
+    return np.concatenate([np.zeros(0), *parts]).astype(np.int64)
 
 
 def box(mask: Mask) -> Box:

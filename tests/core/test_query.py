@@ -183,3 +183,11 @@ def test_the_newest_question_is_answered_and_follows_the_work(project: Document,
     qtbot.waitUntil(lambda: heard[-1] == {KEYS[1]})
     querying.ask(None)
     querying.close()
+
+
+def test_more_objects_in_one_image_than_eight_bits_count(project: Document):
+    shape = raster.from_box(Box(0, 0, 3, 3), 100, 50)
+    many = tuple(Annotation(project.new_id(), shape, 1) for _ in range(700))
+    project.edit(KEYS[4], many, "Add")
+    project.flush()
+    assert meant(project.folder, None, "class:cat count:700 area:9") == {KEYS[4]}

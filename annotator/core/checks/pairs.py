@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from annotator.core import raster
 from annotator.core.annotation import Annotation, Annotations, Source
 from annotator.core.checks.api import Labelled, Limits, replaced
 from annotator.core.editing.layers import separated
@@ -58,7 +59,7 @@ def _pairs(image: Labelled) -> Iterator[tuple[Annotation, Annotation, float, int
     boxes = [a for a in image.accepted if isinstance(a.shape, Box)]
     for group in _by_size(masks):
         rles = [a.shape.to_coco() for a in group]  # type: ignore[union-attr]
-        areas = coco_mask.area(rles).astype(np.float64)
+        areas = raster.areas([a.shape for a in group]).astype(np.float64)  # type: ignore[misc]
         yield from _meeting(group, coco_mask.iou(rles, rles, [0] * len(rles)), areas)
     if len(boxes) > 1:
         sides = np.array([(a.shape.x0, a.shape.y0, a.shape.width, a.shape.height)  # type: ignore[union-attr]

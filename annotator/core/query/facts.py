@@ -12,6 +12,8 @@ from pycocotools import mask as coco_mask
 
 from annotator.core import raster
 from annotator.core.annotation import ImageState, Source, Status
+from annotator.core.codec import mask_from_json
+from annotator.core.mask import Mask
 
 STATES = tuple(ImageState)
 STATUSES = tuple(Status)
@@ -126,19 +128,20 @@ class ObjectReader:
     def add(self, rows: Iterable[tuple[int, Mapping[str, Any]]]) -> None:
         """Take image ids and annotations as the journal has them."""
         columns: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
-        masks: list[dict[str, Any]] = []
+        masks: list[Mask] = []
         boxes: dict[int, list[float]] = {}
         for place, (image, value) in enumerate(rows):
             self._take(columns, image, value)
             if "box" in value:
                 boxes[place] = value["box"]
-            masks.append(_rle(value))
+            masks.append(_mask(value))
         if not masks:
             return
         for name, kind in _COLUMNS.items():
             self._add(name, np.asarray(columns[name], kind))
-        areas = coco_mask.area(masks).astype(np.float32)
-        places = np.asarray(coco_mask.toBbox(masks), np.float32).reshape(-1, 4)
+        areas = raster.areas(masks).astype(np.float32)
+        rles = [{"size": [mask.height, mask.width], "counts": mask.counts} for mask in masks]
+        places = np.asarray(coco_mask.toBbox(rles), np.float32).reshape(-1, 4)
         for place, (x0, y0, x1, y1) in boxes.items():
             places[place] = x0, y0, x1 - x0, y1 - y0
             areas[place] = (x1 - x0) * (y1 - y0)
@@ -183,16 +186,14 @@ class ObjectReader:
         )  # fmt: skip
 
 
-_NO_MASK = {"size": [1, 1], "counts": b"1"}
+_NO_MASK = raster.empty(1, 1)
 
 
-def _rle(value: Mapping[str, Any]) -> dict[str, Any]:
-    mask = value.get("mask")
-    if mask is not None:
-        return {"size": mask["size"], "counts": mask["counts"].encode("ascii")}
+def _mask(value: Mapping[str, Any]) -> Mask:
+    if "mask" in value:
+        return mask_from_json(value["mask"])
     if "box" in value:
         return _NO_MASK
     # Polygons of a file that nobody has looked at yet.
     height, width = value["size"]
-    shape = raster.from_polygons(value["polygons"], int(width), int(height))
-    return {"size": [shape.height, shape.width], "counts": shape.counts}
+    return raster.from_polygons(value["polygons"], int(width), int(height))
