@@ -11,6 +11,7 @@ from PySide6.QtCore import QObject, Signal
 from annotator.core.annotation import Annotation, Annotations
 from annotator.core.errors import UserError
 from annotator.core.mask import Mask
+from annotator.services.mask_work import MaskWork
 
 if TYPE_CHECKING:
     from annotator.core.editing.regions import Connectivity
@@ -42,6 +43,12 @@ class MaskEditing(QObject):
     def __init__(self, editing: Editing) -> None:
         super().__init__(editing)
         self._editing = editing
+        self._work = MaskWork(self)
+        self._work.failed.connect(editing.reported)
+
+    def finish(self) -> None:
+        """Wait for work on large masks that is under way."""
+        self._work.finish()
 
     # --- Who owns a pixel ---
 
@@ -137,24 +144,36 @@ class MaskEditing(QObject):
             self._editing.change_some((annotation_id,), text, lambda _: None)
             self._editing.noticed.emit(f"Nothing is left of {name}: it is deleted. Undo (Ctrl+Z).")
 
-    def cut(self, annotation_ids: Sequence[int], path: Sequence[tuple[float, float]]) -> bool:
+    def cut(
+        self,
+        annotation_ids: Sequence[int],
+        path: Sequence[tuple[float, float]],
+        missed: Callable[[], None],
+    ) -> None:
         """Divide objects along a path, each in two; the smaller part is a new object above.
 
         Args:
             annotation_ids: objects of the current image.
             path: the line, image pixels.
-
-        Returns:
-            Whether it divides any of them.
+            missed: called when it divides none of them.
         """
         from annotator.core.editing.outlines import cut
 
+        self.finish()
         chosen = [a for a in self._editing.annotations if a.id in annotation_ids and not a.locked]
-        halves = {a.id: cut(self.mask_of(a), path) for a in chosen}
-        made = {number: pair for number, pair in halves.items() if pair is not None}
-        if made:
-            self._take_apart(made, f"Cut {self._called(made)}")
-        return bool(made)
+        masks = {a.id: self.mask_of(a) for a in chosen}
+
+        def work() -> dict[int, tuple[Mask, ...]]:
+            halves = {number: cut(mask, path) for number, mask in masks.items()}
+            return {number: pair for number, pair in halves.items() if pair is not None}
+
+        def done(made: dict[int, tuple[Mask, ...]]) -> None:
+            if made:
+                self._take_apart(made, f"Cut {self._called(made)}")
+            else:
+                missed()
+
+        self._work.run(_size(masks.values()), work, done)
 
     # --- The selection ---
 
@@ -171,7 +190,12 @@ class MaskEditing(QObject):
         chosen = [a for a in self._open() if isinstance(a.shape, Mask)]
         if not chosen:
             raise UserError("No mask is selected.", "Select an object that is no plain rectangle.")
-        self.replace(verb, {a.id: work(a.shape) for a in chosen if isinstance(a.shape, Mask)})
+        masks = {a.id: a.shape for a in chosen if isinstance(a.shape, Mask)}
+        self._work.run(
+            _size(masks.values()),
+            lambda: {number: work(mask) for number, mask in masks.items()},
+            lambda made: self.replace(verb, made),
+        )
 
     def replace(self, verb: str, after: Mapping[int, Mask]) -> None:
         """Give objects other masks in one step; one that would be gone stays as it is.
@@ -232,13 +256,19 @@ class MaskEditing(QObject):
         """Make every connected piece of the selected objects an object of its own."""
         from annotator.core.editing.regions import pieces
 
-        found = {a.id: pieces(a.shape, connectivity) for a in self._open()
-                 if isinstance(a.shape, Mask)}  # fmt: skip
-        several = {number: parts for number, parts in found.items() if len(parts) > 1}
-        if several:
-            self._take_apart(several, f"Split {self._called(several)}")
-        else:
-            self._editing.noticed.emit("There is one piece only: nothing to split.")
+        masks = {a.id: a.shape for a in self._open() if isinstance(a.shape, Mask)}
+
+        def work() -> dict[int, tuple[Mask, ...]]:
+            found = {number: pieces(mask, connectivity) for number, mask in masks.items()}
+            return {number: parts for number, parts in found.items() if len(parts) > 1}
+
+        def done(several: dict[int, tuple[Mask, ...]]) -> None:
+            if several:
+                self._take_apart(several, f"Split {self._called(several)}")
+            else:
+                self._editing.noticed.emit("There is one piece only: nothing to split.")
+
+        self._work.run(_size(masks.values()), work, done)
 
     def combine(self, operation: str) -> None:
         """Combine the selected objects.
@@ -280,6 +310,7 @@ class MaskEditing(QObject):
         self._editing.select({main.id})
 
     def _open(self) -> list[Annotation]:
+        self.finish()
         return [a for a in self._editing.selected if not a.locked]
 
     def _called(self, ids: Iterable[int]) -> str:
@@ -309,3 +340,11 @@ class MaskEditing(QObject):
             ]
         document.edit(key, self.settled(self._editing.annotations, tuple(after)), text)
         self._editing.select(made)
+
+
+def _size(masks: Iterable[Mask]) -> float:
+    """Pixels of the boxes of masks: what work on them costs."""
+    from annotator.core import raster
+
+    boxes = [raster.box(mask) for mask in masks]
+    return sum(box.width * box.height for box in boxes)

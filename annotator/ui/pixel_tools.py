@@ -195,13 +195,11 @@ def cut(surface: Surface, press: GestureEvent) -> Gesture:
     chosen = [a.id for a in workspace.selected]
     if not chosen:
         chosen = _crossed(surface, path)
-    if not workspace.masks.cut(chosen, path):
-        workspace.reported.emit(
-            UserError(
-                "The line does not divide an object.",
-                "Begin and end beside the object; select it if others lie above it.",
-            )
-        )
+    missed = UserError(
+        "The line does not divide an object.",
+        "Begin and end beside the object; select it if others lie above it.",
+    )
+    workspace.masks.cut(chosen, path, lambda: workspace.reported.emit(missed))
 
 
 def _crossed(surface: Surface, path: tuple[Spot, ...]) -> list[int]:

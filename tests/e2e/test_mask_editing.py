@@ -570,3 +570,32 @@ def test_new_objects_take_pixels_or_leave_them(edits, folder: Path, start: Start
         assert user.window.actions_by_id["overlap.leaves"].isChecked()
 
     start([str(folder)], again)
+
+
+# --- Large masks ---
+
+
+def test_work_on_large_masks_is_done_in_order_and_belongs_to_its_image(edits, monkeypatch):
+    """On a thread, as on 12 megapixels."""
+    monkeypatch.setattr("annotator.services.mask_work.LARGE", 1)
+
+    def script(user: Editor) -> None:
+        user.has(square(60, 60, 100, 100) & ~square(70, 70, 80, 80))
+        first = user.workspace.key
+        user.presses(Qt.Key.Key_I, SHIFT)
+        user.presses(Qt.Key.Key_G, SHIFT)
+        user.presses(Qt.Key.Key_G, SHIFT)
+        user.presses(Qt.Key.Key_Z, CTRL)
+        user.waits_for(lambda: user.undo_text == "Grow dog")
+        assert raster.to_array(user.workspace.annotations[0].shape)[59:101, 62:98].all()
+        assert not user.pixels()[:59].any()
+        user.presses(Qt.Key.Key_G, SHIFT)
+        user.presses(Qt.Key.Key_D)
+        assert user.workspace.key != first
+        document = user.workspace.document
+        assert document is not None
+        (dog,) = document.annotations(str(first))
+        assert raster.to_array(dog.shape)[58:102, 64:96].all()
+        assert not user.workspace.annotations
+
+    edits(script)
