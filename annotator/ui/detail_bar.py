@@ -22,6 +22,7 @@ class DetailBar(QFrame):
 
     def __init__(self, count: int, parent: QWidget) -> None:
         super().__init__(parent)
+        self._over = parent
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, count - 1)
         self.slider.setMinimumWidth(140)
@@ -50,5 +51,5 @@ class DetailBar(QFrame):
         self.slider.blockSignals(False)
         self._count.setText(f"{vertices} vertices")
         self.adjustSize()
-        self.move(max((self.parentWidget().width() - self.width()) // 2, 0), TOP)
+        self.move(max((self._over.width() - self.width()) // 2, 0), TOP)
         self.show()

@@ -51,7 +51,8 @@ class Wire:
             max(round(part.shape[0] / self._cell), 1),
         )
         if size != (part.shape[1], part.shape[0]):
-            part = cv2.resize(part, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0], 3)
+            small = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+            part = np.asarray(small, np.uint8).reshape(size[1], size[0], 3)
         self._width, self._height = size
         # Noise of single pixels is no edge.
         quiet = cv2.GaussianBlur(np.ascontiguousarray(part), (0, 0), 1.0)
@@ -81,7 +82,7 @@ class Wire:
     def reaches(self, to: Spot) -> bool:
         """Whether a place lies in the window."""
         column, row = (to[0] - self._x) / self._cell, (to[1] - self._y) / self._cell
-        return 0 <= column <= self._width and 0 <= row <= self._height
+        return bool(0 <= column <= self._width and 0 <= row <= self._height)
 
     def snapped(self, spot: Spot) -> Spot:
         """The strongest edge near a place, or the place itself."""
