@@ -150,11 +150,14 @@ class ImageLabels(QObject):
     def _find(self, document: Document, text: str, model: str) -> None:
         if document is not self._workspace.document:
             return
+        spec = next(spec for spec in usable() if spec.id == model)
+        document.set_note(NOTE, model)
+        self._agreed.add(model)  # the dialog said what it takes
         try:
+            if not text.strip():
+                self.label()
+                return
             name = wanted(text, document.categories())
-            spec = next(spec for spec in usable() if spec.id == model)
-            document.set_note(NOTE, model)
-            self._agreed.add(model)  # the dialog said what it takes
             self._start(spec, (name,), name.name)
         except UserError as error:
             self._workspace.reported.emit(error)
@@ -175,9 +178,12 @@ class ImageLabels(QObject):
         self._messages.show_message(
             f"{spec.title}: {spec.effort[0].lower()}{spec.effort[1:]}.",
             "It works in the background while you go on; Esc stops it.",
-            actions=[("Label This Image", go_on), ("Choose Another Model…", self.ask)],
+            actions=[("Label This Image", go_on), ("Choose Another Model…", self._choose)],
             key=KEY,
         ).set_fade_after(60_000)
+
+    def _choose(self) -> None:
+        self.ask()
 
     def _start(self, spec: LabellerSpec, names: Sequence[Name], only: str = "") -> None:
         self.labelling.start(spec, names, only)
@@ -247,11 +253,13 @@ class FindDialog(QDialog):
         self.setWindowTitle("Find All in This Image")
         self._specs, self._seconds = {spec.id: spec for spec in specs}, seconds
         self.name = QLineEdit(self)
-        self.name.setPlaceholderText("dog, puppy")
+        self._has_classes = bool(categories)
+        self.name.setPlaceholderText("All classes" if categories else "dog, puppy")
         self.name.setAccessibleName("Name")
         self.name.setToolTip(
-            "A name, kinds and synonyms of it after commas; “~” before it for what cannot be "
-            "counted: ~sky. Descriptions like “the red car on the left” are not understood."
+            "A name, kinds and synonyms of it after commas; nothing for all classes of the "
+            "project; “~” before what cannot be counted: ~sky. Descriptions like “the red car on "
+            "the left” are not understood."
         )
         completer = QCompleter([category.name for category in categories], self.name)
         completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
@@ -273,7 +281,7 @@ class FindDialog(QDialog):
         form.addRow("&Name:", self.name)
         form.addRow("&Model:", self.model)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel, self)
-        self.find = buttons.addButton("&Find All", QDialogButtonBox.ButtonRole.AcceptRole)
+        self.find_button = buttons.addButton("&Find All", QDialogButtonBox.ButtonRole.AcceptRole)
         buttons.accepted.connect(self._order)
         buttons.rejected.connect(self.close)
         column = QVBoxLayout(self)
@@ -284,7 +292,9 @@ class FindDialog(QDialog):
         self.setMinimumWidth(26 * self.fontMetrics().height())
 
     def _check(self, *_: object) -> None:
-        self.find.setEnabled(bool(self.name.text().strip(" ,~#")))
+        text = self.name.text().strip()
+        usable_text = bool(text.strip(" ,~#")) or (not text and self._has_classes)
+        self.find_button.setEnabled(usable_text)
         spec = self._specs[self.model.currentData()]
         seconds = self._seconds(spec.id)
         takes = f"{spec.effort}." if spec.effort else ""

@@ -94,10 +94,12 @@ def test_one_name_is_found_and_other_proposals_stay(
         user.window.run("image.find_all")
         dialog = user.window.findChild(FindDialog)
         assert dialog is not None
-        assert not dialog.find.isEnabled()
+        assert dialog.find_button.isEnabled(), "nothing means all classes"
+        dialog.name.setText("~ ,")
+        assert not dialog.find_button.isEnabled()
         assert "Seconds for each image" in dialog.cost.text()
         dialog.name.setText("bird, parrot")
-        dialog.find.click()
+        dialog.find_button.click()
         user.waits_for(lambda: not user.window.labels.running)
         birds = proposals(user)
         assert names(user, birds) == {"bird"}, "the class is made when something is found"

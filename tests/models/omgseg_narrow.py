@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.labelling import LabellerSpec
+from models.naming.templates import TEMPLATES
 from models.omgseg.network_files import OpenedNetwork
 from models.omgseg.words import TextWords
 
@@ -23,12 +24,15 @@ LENGTH = 24
 """Of the vectors of both narrow networks."""
 
 
+_EMPTY = {word for sentence in TEMPLATES for word in sentence.strip(".").split()}
+
+
 def text_vectors(sentences: Sequence[str]) -> np.ndarray:
-    """A unit vector for every sentence, by its longest word: the toy's language."""
+    """A unit vector for every sentence, by the words that are no template's: the toy's language."""
     rows = []
     for sentence in sentences:
-        word = max(sentence.strip(".").split(), key=len)
-        seed = zlib.crc32(word.encode())
+        words = [word for word in sentence.strip(".").split() if word not in _EMPTY]
+        seed = zlib.crc32(" ".join(words).encode())
         rows.append(np.random.default_rng(seed).standard_normal(LENGTH))
     found = np.asarray(rows, np.float32)
     return found / np.linalg.norm(found, axis=1, keepdims=True)

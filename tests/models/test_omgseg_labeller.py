@@ -35,7 +35,7 @@ def one_thread():
 
 
 def made(network: str, tmp_path: Path, kind="panoptic", trained=(), longest=128) -> OpenLabeller:
-    built = narrow_omgseg(4) if network == "omgseg" else narrow_rapsam(4)
+    built = narrow_omgseg(4) if network == "omgseg" else narrow_rapsam(8)
     return narrow.labeller(built, tmp_path, kind, trained, longest)
 
 
