@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 os.environ["QT_QPA_PLATFORM"] = "offscreen"
@@ -19,6 +20,8 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 from annotator.app import fill, make_application, make_window
+from annotator.core import raster
+from annotator.core.annotation import Status
 from annotator.samples import sample_folder
 from annotator.services.folder_run import Order
 from annotator.services.prelabel_sources import KINDS
@@ -43,7 +46,9 @@ def main() -> None:
         Scene("cat.jpg", ((0.56, 0.79, True),), None, "nose"),
         Scene("cat.jpg", ((0.375, 0.37, True),), None, "eye"),
         Scene("cat.jpg", ((0.70, 0.46, True),), None, "eye"),
-        Scene("coffee.jpg", ((0.47, 0.12, True), (0.6, 0.7, False)), (0.28, 0.03, 0.71, 0.76), "cup"),
+        Scene(
+            "coffee.jpg", ((0.47, 0.12, True), (0.6, 0.7, False)), (0.28, 0.03, 0.71, 0.76), "cup"
+        ),
         Scene("coins.png", ((0.115, 0.155, True),), None, "coin"),
         Scene("coins.png", ((0.27, 0.155, True),), None, "coin"),
         Scene("coins.png", ((0.42, 0.15, True),), None, "coin"),
@@ -73,9 +78,36 @@ def main() -> None:
     editor = window.findChild(VocabularyDialog)
     shoot(editor, "vocabulary")
     editor.close()
+    shoot_checks(window)
     shoot_prelabelling(window)
     shoot_tracks(window)
     window.close()
+
+
+def shoot_checks(window) -> None:
+    """Coins with what can go wrong: a speck, a hole, one of them twice, one without a name."""
+    workspace = window.workspace
+    document, inspecting = workspace.document, window.inspecting
+    coins = list(document.annotations("coins.png"))
+    pixels = [raster.to_array(coin.shape) for coin in coins]
+    pixels[0][10:13, 10:13] = True
+    middle = raster.box(coins[1].shape)
+    pixels[1][int(middle.y0 + middle.y1) // 2, int(middle.x0 + middle.x1) // 2] = False
+    made = [replace(c, shape=raster.from_array(p), polygons=None)
+            for c, p in zip(coins, pixels, strict=True)]  # fmt: skip
+    made.append(replace(coins[-1], id=document.new_id(), category_id=None))
+    document.edit("coins.png", tuple(made), "Edit")
+    document.set_review("cat.jpg", Status.DONE)
+    document.set_review("coffee.jpg", Status.LOOK)
+    inspecting.check()
+    wait_until(lambda: not inspecting.panel.run.running and inspecting.panel.model.rows, "checks")
+    rows = inspecting.panel.model.rows
+    inspecting.panel.table.selectRow(next(i for i, r in enumerate(rows) if r.check == "duplicate"))
+    QTest.keyClick(inspecting.panel.table, Qt.Key.Key_Return)
+    wait_until(lambda: len(workspace.selection) == 1, "the object")
+    window.messages.clear()
+    shoot(window, "checks")
+    window.docks["view.checks_panel"].hide()
 
 
 def shoot_prelabelling(window) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Collection
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,7 +66,7 @@ class Querying(QObject):
         document.annotations_changed.connect(self._follow)
         document.record_changed.connect(self._follow)
         document.categories_changed.connect(self._again.start)
-        document.images_changed.connect(self._again.start)
+        document.images_changed.connect(self._follow_images)
         self._thread = threading.Thread(target=self._run, name="query", daemon=True)
         self._thread.start()
 
@@ -90,7 +88,7 @@ class Querying(QObject):
         ):
             signal.disconnect(self._follow)
         self._document.categories_changed.disconnect(self._again.start)
-        self._document.images_changed.disconnect(self._again.start)
+        self._document.images_changed.disconnect(self._follow_images)
         with self._state:
             self._closed = True
             self._number += 1
@@ -100,8 +98,13 @@ class Querying(QObject):
     def _follow(self, key: str) -> None:
         with self._state:
             self._reader.changed.add(key)
+            self._reader.stale = True
         if self._query is not None:
             self._again.start()
+
+    def _follow_images(self) -> None:
+        self._reader.stale = True
+        self._again.start()
 
     def _ask_again(self) -> None:
         if self._query is not None:
@@ -151,6 +154,10 @@ class _Reader:
 
     def __init__(self, document: Document) -> None:
         self.changed: set[str] = set()
+        self.stale = True
+        """Whether something happened to images."""
+        self._due: set[str] = set()
+        self._images: ImageFacts | None = None
         self._folder, self._project = document.folder, document.project_dir
         self._flush = document.flush
         self._path = Path()
@@ -166,14 +173,22 @@ class _Reader:
         from annotator.core.query.evaluating import Evaluation
         from annotator.services.project_facts import read_categories, read_images
 
+        # Taken before the edits are awaited: what comes later is there the next time.
+        changed, self.changed = self.changed, set()
+        stale, self.stale = self.stale, False
+        self._due |= changed
+        if stale:
+            self._images = None
         self._flush(SETTLE_S)
         try:
             db = self._connected()
-            images = read_images(db, dates=query.needs_dates)
+            images = self._images
+            if images is None or (query.needs_dates and images.dates is None):
+                images = self._images = read_images(db, dates=query.needs_dates)
             objects = self._read_objects(db, images, progress) if query.needs_objects else None
             found = Evaluation(images, objects, read_categories(db)).keys(query)
         except sqlite3.Error as error:
-            self._objects = None
+            self._objects = self._images = None
             raise explain_failure(error, self._path) from error
         return frozenset(found)
 
@@ -189,18 +204,15 @@ class _Reader:
     ) -> ObjectFacts:
         from annotator.services.project_facts import read_again, read_objects
 
-        changed = self._take_changed()
-        if self._objects is None or len(changed) > MOST_AGAIN:
+        if self._objects is None or len(self._due) > MOST_AGAIN:
             self._objects = None
             self._objects = read_objects(db, progress)
-        elif changed:
+        elif self._due:
             ids = dict(zip(images.keys, images.ids.tolist(), strict=True))
-            self._objects = read_again(db, self._objects, [ids[k] for k in changed if k in ids])
+            again = [ids[key] for key in self._due if key in ids]
+            self._objects = read_again(db, self._objects, again)
+        self._due = set()
         return self._objects
-
-    def _take_changed(self) -> Collection[str]:
-        changed, self.changed = self.changed, set()
-        return changed
 
     def close(self) -> None:
         """Let go of the journal."""
