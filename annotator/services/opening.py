@@ -21,6 +21,7 @@ from annotator.services.coco_export import CocoState, is_foreign, load_state, sa
 from annotator.services.document import Document
 from annotator.services.importing import describe_problems
 from annotator.services.journal import DamagedJournal
+from annotator.services.journal_check import problems
 from annotator.services.operations import Operation
 from annotator.services.project_folder import COCO, Place, find_place, lock_project
 from annotator.services.store import explain_failure
@@ -43,12 +44,27 @@ def recover_document(folder: Path, project_dir: Path | None) -> Document:
     lock = lock_project(place.project_dir)
     try:
         try:
+            _check(place)
             return _open(place, lock, [])
         except DamagedJournal:
             return _open(place, lock, [_recover(place)])
     except BaseException:
         lock.unlock()
         raise
+
+
+def _check(place: Place) -> None:
+    """Find damage that does not keep a journal from being opened."""
+    if not place.journal.is_file():
+        return
+    try:
+        with contextlib.closing(journal.connect(place.journal, read_only=True)) as db:
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            found = problems(db) if version == journal.VERSION else []
+    except sqlite3.DatabaseError as error:
+        found = [str(error)]
+    if found:
+        raise journal.damaged(place.journal, "; ".join(found))
 
 
 def _open(place: Place, lock: QLockFile, notices: list[UserError]) -> Document:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, QTimer
 
 from annotator.core.errors import UserError
 from annotator.services.coco_backups import ChangedOutside, outside_content
 from annotator.services.coco_watch import CocoWatch
+from annotator.services.journal import DamagedJournal
+from annotator.services.journal_check import JournalCheck
 from annotator.services.task_queue import TaskQueue
 
 if TYPE_CHECKING:
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from annotator.ui.message_bar import MessageBar
 
 KEY = "changed outside"
+DAMAGED = "damaged journal"
+CHECK_MS = 4000
+"""After opening: the first image comes first."""
 
 
 class OutsideChanges(QObject):
@@ -38,11 +43,17 @@ class OutsideChanges(QObject):
         self._watch: CocoWatch | None = None
         self._run: ImportRun | None = None
         self._queue: TaskQueue | None = None
+        self._check: JournalCheck | None = None
+        self._later = QTimer(self, singleShot=True, interval=CHECK_MS)
+        self._later.timeout.connect(self.check)
         workspace.project_opened.connect(self._follow)
         workspace.project_closing.connect(self.close)
 
     def tell(self, error: UserError) -> None:
         """Show a message; ask where there is something to decide."""
+        if isinstance(error, DamagedJournal):
+            self._offer_recovery(error)
+            return
         if not isinstance(error, ChangedOutside):
             self._messages.show_error(error)
             return
@@ -57,6 +68,10 @@ class OutsideChanges(QObject):
     def close(self) -> None:
         """The project or the window closes."""
         self._messages.dismiss(KEY)
+        self._later.stop()
+        if self._check is not None:
+            self._check.close()
+            self._check = None
         if self._watch is not None:
             self._watch.close()
             self._watch.deleteLater()
@@ -71,6 +86,33 @@ class OutsideChanges(QObject):
     def _follow(self, document: Document) -> None:
         self._watch = CocoWatch(document, self)
         self._watch.changed_outside.connect(self.tell)
+        self._later.start()
+
+    def check(self) -> None:
+        """Check the journal in the background."""
+        document = self._workspace.document
+        if document is not None and self._check is None:
+            path = document.project_dir / "journal.sqlite"
+            self._check = JournalCheck(path, document.announce)
+
+    def _offer_recovery(self, error: UserError) -> None:
+        document = self._workspace.document
+        if document is None:
+            self._messages.show_error(error)
+            return
+        folder, project = document.folder, document.project_dir
+
+        def recover() -> None:
+            self._messages.dismiss(DAMAGED)
+            try:
+                self._workspace.close_project()
+                self._workspace.open_folder(folder, project, recover=True)
+            except UserError as failure:
+                self._messages.show_error(failure)
+
+        self._messages.show_message(
+            error.message, error.remedy, level="error", actions=[("Repair", recover)], key=DAMAGED
+        )
 
     def _keep(self) -> None:
         self._messages.dismiss(KEY)

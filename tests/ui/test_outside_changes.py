@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from annotator.services.coco_backups import back_up, versions
 from annotator.services.workspace import Workspace
 from annotator.ui.label_panel import LabelPanel
 from annotator.ui.message_bar import MessageBar
-from annotator.ui.outside_changes import KEY, OutsideChanges
+from annotator.ui.outside_changes import DAMAGED, KEY, OutsideChanges
 from tests.ui.panels import add, opened, square
 
 
@@ -198,3 +199,39 @@ def test_renaming_a_class_into_another_merges_them_as_one_step(
         again.history.take_back(row.id)
     assert again.categories() == (cat, dog)
     assert again.annotations(key) == before
+
+
+def test_damage_that_does_not_keep_it_from_opening_is_found_and_repaired(
+    workspace: Workspace, messages: MessageBar, qtbot: QtBot
+) -> None:
+    document, key = workspace.document, workspace.key
+    assert document is not None
+    assert key is not None
+    add(workspace, "cat", "dog")
+    document.flush()
+    expected = document.annotations(key)
+    outside = OutsideChanges(workspace, messages, workspace)
+    outside.check()
+    assert outside._check is not None
+    outside._check._thread.join()
+    assert messages.banner(DAMAGED) is None, "all is well"
+    outside.close()
+    db = sqlite3.connect(document.project_dir / "journal.sqlite")
+    db.execute("UPDATE images SET count = 77")
+    db.execute("DELETE FROM categories WHERE id = 1")
+    db.commit()
+    db.close()
+    outside.check()
+    qtbot.waitUntil(lambda: messages.banner(DAMAGED) is not None, timeout=10_000)
+    banner = messages.banner(DAMAGED)
+    assert banner is not None
+    next(b for b in banner.findChildren(QPushButton) if b.text() == "Repair").click()
+    qtbot.waitUntil(lambda: workspace.document not in (document, None))
+    again = workspace.document
+    assert again is not None
+    found = tuple(replace(a, polygons=None) for a in again.annotations(key))
+    assert found == expected
+    assert again.record(key).count == 2
+    assert len(again.categories()) == 2
+    assert list(again.project_dir.glob("journal.damaged-*.sqlite"))
+    outside.close()
