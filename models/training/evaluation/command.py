@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from models.api import ModelError, SegmenterSpec
+from models.labelling import Labeller, labeller_spec
 from models.registry import DEFAULT_SEGMENTER, segmenter_spec
 from models.training.evaluation.dataset import Dataset, read_dataset
 from models.training.evaluation.detections import read_detections
+from models.training.evaluation.labelling import labeller_numbers
 from models.training.evaluation.measuring import Options, evaluate
 from models.training.evaluation.plots import draw_plots
 from models.training.evaluation.report import Report
@@ -36,6 +38,10 @@ def run(arguments: list[str]) -> int:
     dataset = read_dataset(given.dataset, given.images, limit=given.limit, skip_bad=given.skip_bad)
     for sentence in dataset.skipped:
         sys.stderr.write(f"Left out: {sentence}\n")
+    if given.labeller:
+        numbers = labeller_numbers(_labeller(given.labeller), dataset, ProgressLine(given.labeller))
+        sys.stdout.write(as_table(given.labeller, numbers))
+        return 0
     options = Options(
         limit=given.limit,
         min_area=given.min_area,
@@ -102,6 +108,8 @@ def _parser() -> argparse.ArgumentParser:
         "detections": "COCO results of a detector: its boxes become prompts, for COCO AP",
         "panoptic": "instead: panoptic quality of results (JSON); DATASET is COCO's panoptic JSON",
         "video": "instead: J&F of results (folder); DATASET is a folder in DAVIS' layout",
+        "labeller": "instead: mask AP of a model that labels images by itself (annotator prelabel "
+        "x --labeller list)",
         "skip_bad": "leave out what is wrong with the data instead of refusing it",
     }
     add("dataset", type=Path, metavar="DATASET", help=texts["dataset"])
@@ -117,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     instead = parser.add_mutually_exclusive_group().add_argument
     instead("--panoptic", type=Path, metavar="FILE", help=texts["panoptic"])
     instead("--video", type=Path, metavar="DIR", help=texts["video"])
+    instead("--labeller", metavar="ID", help=texts["labeller"])
     add("--skip-bad", action="store_true", help=texts["skip_bad"])
     return parser
 
@@ -134,6 +143,13 @@ def _usable(model: str) -> SegmenterSpec:
     if missing:
         raise ModelError(f"“{model}” cannot be measured: {missing}")
     return spec
+
+
+def _labeller(labeller_id: str) -> Labeller:
+    spec = labeller_spec(labeller_id)
+    if missing := spec.available():
+        raise ModelError(f"“{labeller_id}” cannot be measured: {missing}")
+    return spec.load()
 
 
 def _writable(folder: Path) -> None:
