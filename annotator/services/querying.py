@@ -174,9 +174,9 @@ class _Reader:
         from annotator.services.project_facts import read_categories, read_images
 
         # Taken before the edits are awaited: what comes later is there the next time.
-        changed, self.changed = self.changed, set()
+        while self.changed:
+            self._due.add(self.changed.pop())
         stale, self.stale = self.stale, False
-        self._due |= changed
         if stale:
             self._images = None
         self._flush(SETTLE_S)
