@@ -20,8 +20,8 @@ from annotator.core.vocabulary import TEMPLATES, clean_name
 from annotator.core.vocabulary_plan import NEW, colors_after, settle
 from annotator.services import journal, operations
 from annotator.services.coco_export import CocoExporter, CocoState, Listeners
-from annotator.services.history_journal import WriteJump, line_marks, origin_of
-from annotator.services.journal import DamagedJournal, Step
+from annotator.services.history_journal import Step, WriteJump, line_marks, origin_of
+from annotator.services.journal import DamagedJournal
 from annotator.services.name_memory import NameMemory
 from annotator.services.opened_images import OpenedImage, OpenedImages
 from annotator.services.project_folder import Place
@@ -310,7 +310,7 @@ class Document(QObject):
         self._next_step()
         step, parent = self._last_step, self.last_step(key)
         part, origin = self.history.part_of(key, step)
-        opened.done.append(journal.Step(step, text, False))
+        opened.done.append(Step(step, text, False))
         opened.undone.clear()
         self._opened.hold(image, step, change)
         self._put(
@@ -369,7 +369,7 @@ class Document(QObject):
         opened.done.append(opened.undone.pop())
         return step.text
 
-    def _move(self, key: str, opened: OpenedImage, step: journal.Step, change: Change) -> None:
+    def _move(self, key: str, opened: OpenedImage, step: Step, change: Change) -> None:
         is_undone = bool(opened.done) and opened.done[-1] is step
         annotations = change.apply(opened.annotations)
         self._revive_categories(change)

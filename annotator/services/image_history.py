@@ -243,7 +243,7 @@ class _Worker:
     def target(self, key: str, step: int) -> Target:
         self._document.flush(SETTLE_S)
         with self._reading:
-            found = self._read(key, lambda past: past.target(step), fresh=True)
+            found: Target | None = self._read(key, lambda past: past.target(step), fresh=True)
         if found is None:
             raise UserError("The project is closed.", "Open it again.")
         return found

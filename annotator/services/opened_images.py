@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from annotator.core.annotation import Annotations
 from annotator.core.history import Change
-from annotator.services.journal import Step
+from annotator.services.history_journal import Step
 
 MAX_IMAGES = 256
 MAX_ANNOTATIONS = 20_000

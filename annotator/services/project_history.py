@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from PySide6.QtCore import QObject, Signal
 
@@ -39,6 +39,17 @@ if TYPE_CHECKING:
     from annotator.services.operations import Operation
 
 T = TypeVar("T")
+
+
+class Ask(Protocol):
+    """Calls something with a connection to the journal."""
+
+    def __call__(self, question: Callable[[sqlite3.Connection], T], /) -> T:
+        """What it returns.
+
+        Raises:
+            UserError: the journal cannot be read.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +108,7 @@ class ProjectHistory(QObject):
         document: Document,
         number: Callable[[], int],
         put: Callable[[Operation], None],
-        read: Callable[[Callable[[sqlite3.Connection], T]], T],
+        read: Ask,
     ) -> None:
         super().__init__(document)
         self._document = document
