@@ -13,6 +13,7 @@ import numpy as np
 from models.api import Box, Embedding, MaskCandidate, MaskPrompt, ModelError, Prompt
 from models.candidates import rendered
 from models.loupe import windows as geometry
+from models.mask_prompts import sampled
 from models.onnx_session import open_session
 
 if TYPE_CHECKING:
@@ -254,24 +255,7 @@ def _started(shape: Resized, start: MaskPrompt) -> Look:
     box, scale = start.box, (shape.scale_x, shape.scale_y) * 2
     corners = np.array([box.x0, box.y0, box.x1, box.y1]) * scale
     window = geometry.around_boxes(corners.astype(np.float32), geometry.MASK_MARGIN)
-    grid = 2 * geometry.GRID
-    # Shrunk to about the grid's cells first, so that none of its pixels is passed over.
-    h, w = start.pixels.shape
-    cell = max(window[2] / shape.scale_x, window[3] / shape.scale_y) / grid
-    size = max(round(w / max(cell, 1.0)), 1), max(round(h / max(cell, 1.0)), 1)
-    small = cv2.resize(start.pixels.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    small = small.reshape(size[::-1])
-    extent = shape.extent(window)
-    step = extent.width / grid, extent.height / grid
-    zoom = size[0] / w, size[1] / h
-    to_small = np.array(
-        [
-            [step[0] * zoom[0], 0, (extent.x0 + step[0] / 2 - start.x) * zoom[0] - 0.5],
-            [0, step[1] * zoom[1], (extent.y0 + step[1] / 2 - start.y) * zoom[1] - 0.5],
-        ]
-    )
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    share = cv2.warpAffine(small, to_small, (grid, grid), flags=flags)
+    share = sampled(start, shape.extent(window), 2 * geometry.GRID)
     return Look(np.asarray((share - 0.5) * (2 * SURE), np.float32), window, 1.0)
 
 

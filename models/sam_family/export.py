@@ -12,13 +12,14 @@ import torch  # noqa: TID253
 
 from models.api import ModelError
 from models.exporting import REFUSED
-from models.networks.folded import export_folded, export_module
+from models.networks.folded import MaskSide, export_folded, export_module
 from models.networks.sam import Sam
+from models.sam_family.graphs import MASK
 from models.sam_family.networks import load_sam
 
 
 def export_all(network: Sam, folder: Path) -> None:
-    """Write encoder and folded decoder: the files `models.exporting.FILES`.
+    """Write encoder and folded decoder, the files `models.exporting.FILES`, and the mask side.
 
     The encoder takes `image` (1, 3, S, S), normalised and padded, and returns
     `image_embeddings` (1, C, S / 16, S / 16), as EdgeSAM's does.
@@ -33,6 +34,14 @@ def export_all(network: Sam, folder: Path) -> None:
         ("image_embeddings",),
     )
     export_folded(network.prompt_encoder, network.mask_decoder, folder)
+    grid = 4 * network.prompt_encoder.grid
+    export_module(
+        MaskSide(network.prompt_encoder),
+        (torch.zeros(grid, grid),),
+        folder / MASK,
+        ("logits",),
+        ("added",),
+    )
 
 
 def main(arguments: list[str]) -> int:

@@ -13,15 +13,17 @@ import numpy as np
 
 from models.edgesam.graphs import Graphs
 from models.exporting import FORMAT, export_once
+from models.onnx_session import Session, open_session
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.folded_parts import Cells, Floats
-    from models.onnx_decoder import Decoder
-    from models.sam_family.segmenter import Encoder
+    from models.sam_family.segmenter import Encoder, MaskedDecoder
 
 PROGRAM = "models.sam_family.export"
+MASK = "mask.onnx"
+"""What a mask that is given adds to the embedding."""
 
 
 def exported(
@@ -53,7 +55,7 @@ class Runtime(Protocol):
         """Any size of image."""
 
     @property
-    def decoder(self) -> Decoder:
+    def decoder(self) -> MaskedDecoder:
         """Any size of embedding."""
 
 
@@ -94,8 +96,20 @@ class GraphDecoder:
 
     def __init__(self, graphs: Graphs, grid: int, others: Callable[[], Runtime]) -> None:
         self._folded = graphs.open_decoder()
+        self._mask_file = graphs.decoder / MASK
+        self._mask: Session | None = None
         self._grid = grid
         self._others = others
+
+    def masked(self, logits: Floats) -> Floats:
+        """See `segmenter.MaskedDecoder.masked`; graphs of earlier versions have no such part."""
+        usual = logits.shape[-1] == 4 * self._grid
+        if not usual or not self._mask_file.is_file():
+            return self._others().decoder.masked(logits)
+        if self._mask is None:
+            self._mask = open_session(self._mask_file)
+        (added,) = self._mask.run(None, {"logits": np.ascontiguousarray(logits, np.float32)})
+        return np.asarray(added, np.float32)
 
     def prepare(self, image: Floats) -> dict[str, Floats]:
         """See `models.onnx_decoder.Decoder.prepare`."""

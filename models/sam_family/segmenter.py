@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from models.api import Box, Embedding, MaskCandidate, ModelError, Prompt
+from models.api import Box, Embedding, MaskCandidate, MaskPrompt, ModelError, Prompt
+from models.mask_prompts import sampled
+from models.onnx_decoder import Decoder
 from models.questions import CELL, ask
 from models.runtimes import precise
 from models.transforms import SIDE, Frame, full_mask, network_input
@@ -18,11 +20,12 @@ if TYPE_CHECKING:
 
     from models.api import SegmenterSpec
     from models.folded_parts import Floats
-    from models.onnx_decoder import Decoder
     from models.questions import Question
 
 ONE_MASK = (0,)
 THREE_MASKS = (1, 2, 3)
+SURE = 8.0
+"""Logits inside a mask that is given."""
 
 
 class Encoder(Protocol):
@@ -44,6 +47,21 @@ class Encoder(Protocol):
         """Where it runs, and why; sentences for people."""
 
 
+class MaskedDecoder(Decoder, Protocol):
+    """A decoder that was trained to go on from a mask."""
+
+    def masked(self, logits: Floats) -> Floats:
+        """What a mask adds to an embedding.
+
+        Args:
+            logits: (4 G, 4 G) of the mask in the square frame of the network.
+
+        Returns:
+            (C, G, G), to be added to the image embedding before `prepare` and `decode`, which
+            take it that there is no mask.
+        """
+
+
 class SamSegmenter:
     """Rules of segment-anything around encoder and decoder.
 
@@ -59,7 +77,7 @@ class SamSegmenter:
         self,
         spec: SegmenterSpec,
         encoder: Encoder,
-        decoder: Decoder,
+        decoder: MaskedDecoder,
         fingerprint: str,
         side: int = SIDE,
     ) -> None:
@@ -156,6 +174,18 @@ class SamSegmenter:
             for (index, _), (logits, quality) in zip(members, answers, strict=True):
                 results[index] = ranked(logits, quality, frame.extent)
         return results
+
+    def decode_from(
+        self, embedding: Embedding, start: MaskPrompt, prompt: Prompt
+    ) -> tuple[MaskCandidate, ...]:
+        """See `models.api.MaskPromptable`: segment-anything was trained with its own masks."""
+        frame = _frame(embedding)
+        share = sampled(start, frame.extent, 4 * (frame.side // CELL))
+        mask = self._decoder.masked((share - 0.5) * (2 * SURE))
+        image = np.asarray(embedding.arrays["image"], np.float32) + mask
+        arrays = {"image": image, **self._decoder.prepare(image)}
+        with_mask = Embedding(embedding.model, embedding.width, embedding.height, arrays)
+        return self.decode(with_mask, prompt)
 
     def render(self, embedding: Embedding, candidate: MaskCandidate) -> NDArray[np.bool_]:
         """The candidate as an (H, W) bool mask, column-major; see `transforms.full_mask`."""

@@ -14,6 +14,7 @@ from torch import nn  # noqa: TID253
 from models.api import ModelError
 from models.checkpoints import load_exactly, read_checkpoint
 from models.folded_parts import not_finite
+from models.networks.folded import MaskSide
 from models.networks.sam import Sam, prompts_at
 from models.networks.sam_vit import encode_at
 from models.runtimes import described, first_line, preferred
@@ -119,6 +120,13 @@ class TorchDecoder:
                 raise not_finite()
             answers += list(zip(logits.cpu().numpy(), quality.cpu().numpy(), strict=True))
         return answers
+
+    def masked(self, logits: Floats) -> Floats:
+        """See `segmenter.MaskedDecoder.masked`."""
+        with torch.inference_mode():
+            masks = torch.from_numpy(np.ascontiguousarray(logits, np.float32)).to(self._device)
+            added: Floats = MaskSide(self._prompts)(masks).float().cpu().numpy()
+        return added
 
     def _answer(self, image: Tensor, coords: Floats, labels: Floats) -> tuple[Tensor, Tensor]:
         prompts = prompts_at(self._prompts, image.shape[-1])

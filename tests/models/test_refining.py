@@ -112,6 +112,12 @@ def test_the_start_is_turned_into_points_once_and_is_the_answer_without_clicks()
         assert len(model.asked) == 3 + count + 1
 
 
+def test_edgesam_was_not_trained_with_masks() -> None:
+    from models.edgesam.segmenter import EdgeSamSegmenter
+
+    assert not hasattr(EdgeSamSegmenter, "decode_from")
+
+
 def test_loupe_goes_on_from_a_mask() -> None:
     segmenter = segmenter_spec("loupe").load()
     assert isinstance(segmenter, MaskPromptable)

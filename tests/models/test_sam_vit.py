@@ -14,10 +14,19 @@ import pytest
 import torch  # noqa: TID253
 
 from models import registry
-from models.api import Box, Embedding, ModelError, Point, Prompt
+from models.api import (
+    Box,
+    Embedding,
+    MaskPrompt,
+    MaskPromptable,
+    ModelError,
+    Point,
+    Prompt,
+)
 from models.edgesam.graphs import Graphs
 from models.embedding_cache import EmbeddingKey
 from models.exporting import FORMAT
+from models.mask_prompts import sampled
 from models.networks.edgesam import narrow_edge_sam
 from models.networks.sam import Sam, prompts_at
 from models.networks.sam_vit import (
@@ -31,11 +40,13 @@ from models.networks.sam_vit import (
     sam_vit,
 )
 from models.networks.sam_vit import encoder as vit
+from models.questions import ask
 from models.registry import segmenter_spec
 from models.sam_family.export import export_all
 from models.sam_family.graphs import GraphDecoder, GraphEncoder, exported
 from models.sam_family.segmenter import SamSegmenter, ranked
 from models.sam_family.torch_runtime import TorchDecoder, TorchEncoder, TorchRuntime, loaded
+from models.transforms import Frame
 from tests.models.family_truth import fill, layout, numbers, summary
 
 CPU = torch.device("cpu")
@@ -505,6 +516,58 @@ def test_graphs_agree_with_torch(pair):
             assert one.score == pytest.approx(other.score, abs=5e-4)
             mask, known = exported.render(found, one), eager.render(expected, other)
             assert (mask != known).mean() < 1e-3
+
+
+STARTED = np.hypot(*(np.mgrid[:40, :60] - np.array([20, 30])[:, None, None])) < 19
+
+
+def test_a_mask_that_is_given_is_the_mask_input_of_the_network(pair, wide):
+    exported, eager = pair
+    start, prompt = MaskPrompt(31, 22, STARTED), Prompt((Point(60, 42),), Box(31, 22, 91, 62))
+    assert isinstance(exported, MaskPromptable)
+    embedding = eager.encode(PICTURE)
+    (answer,) = eager.decode_from(embedding, start, prompt)
+    question = ask(prompt, Frame(120, 90))
+    assert question is not None
+    logits = (sampled(start, answer.extent, 256) - 0.5) * 16
+    with torch.no_grad():
+        dense = wide.prompt_encoder.mask_downscaling(torch.from_numpy(logits)[None, None])
+        expected, _ = wide.mask_decoder.decode_all(
+            torch.from_numpy(np.asarray(embedding.arrays["image"]))[None],
+            wide.prompt_encoder.dense_positions(),
+            wide.prompt_encoder.embed_tokens(
+                torch.from_numpy(question.coords)[None], torch.from_numpy(question.labels)[None]
+            ),
+            dense,
+        )
+    np.testing.assert_allclose(answer.logits, expected[0, 0].numpy(), atol=1e-4)
+    (plain,) = eager.decode(embedding, prompt)
+    assert np.abs(plain.logits - answer.logits).max() > 1e-3
+    (folded,) = exported.decode_from(exported.encode(PICTURE), start, prompt)
+    mask, known = exported.render(embedding, folded), eager.render(embedding, answer)
+    assert (mask != known).mean() < 1e-3
+
+
+def test_graphs_of_earlier_versions_ask_torch_about_masks(graphs, wide, tmp_path):
+    runtime = in_torch(wide)
+    folder = tmp_path / "earlier"
+    shutil.copytree(graphs.decoder, folder)
+    (folder / "mask.onnx").unlink()
+    earlier = GraphDecoder(Graphs(folder / "encoder.onnx", folder, ""), 64, lambda: runtime)
+    now = GraphDecoder(graphs, 64, lambda: runtime)
+    logits = numbers("mask", (256, 256)).numpy()
+    np.testing.assert_allclose(earlier.masked(logits), now.masked(logits), atol=1e-4)
+
+
+def test_a_mask_lies_where_it_was_given():
+    start = MaskPrompt(31, 22, STARTED)
+    share = sampled(start, Box(0, 0, 120, 120), 120)
+    expected = np.zeros((120, 120), np.float32)
+    expected[22:62, 31:91] = STARTED
+    np.testing.assert_allclose(share, expected, atol=1e-5)
+    coarse = sampled(start, Box(0, 0, 120, 120), 24)
+    shares = expected.reshape(24, 5, 24, 5).mean(axis=(1, 3))
+    assert np.abs(coarse - shares).mean() < 0.02
 
 
 def test_embeddings_from_a_disk_are_completed(pair):

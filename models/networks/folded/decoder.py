@@ -79,6 +79,20 @@ class ImageSide(nn.Module):
         )
 
 
+class MaskSide(nn.Module):
+    """What a mask adds to the embedding, for parts that were folded without one."""
+
+    def __init__(self, prompts: PromptEncoder) -> None:
+        super().__init__()
+        self.prompts = prompts
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """Logits (4 G, 4 G) to (C, G, G): the mask's embedding less that of no mask."""
+        dense = self.prompts.mask_downscaling(logits[None, None])[0]
+        added: Tensor = dense - self.prompts.no_mask_embed.weight.reshape(-1, 1, 1)
+        return added
+
+
 class FoldedToImage(nn.Module):
     """Tokens look at unprojected image tokens."""
 
