@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -12,27 +11,22 @@ from PySide6.QtCore import QObject, Signal
 
 from annotator.core.errors import UserError
 from annotator.core.mask import Mask
-from annotator.core.pace import Pace
-from annotator.core.propagation import PREFIX, next_keys, root_of, sources
+from annotator.core.propagation import next_keys, root_of, sources
 from annotator.services.following import Found, Track, begin_tracks, settle
 from annotator.services.prelabelling import MOST_PENDING
-from annotator.services.priority import lower_priority
 from annotator.services.propagation import Report
 from annotator.services.task_queue import CLOSING_S, TaskQueue
-from models.api import Box, ModelError, Prompt
-from models.registry import segmenter_spec
-from models.tracking import Tracker, tracker_spec
+from annotator.services.tracking_job import Frame, Job, Refused, Sight, frames
+from annotator.services.tracking_job import Order as Order
+from models.api import Box, ModelError
+from models.tracking import tracker_spec
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from annotator.services.document import Document
     from annotator.services.settings import SettingsStore
     from annotator.services.workspace import Workspace
     from models.api import SegmenterSpec
-    from models.runtimes import Device
-    from models.tracking import Seen, TrackerSpec
+    from models.tracking import TrackerSpec
 
 SLOT = "tracking"
 State = Literal["preparing", "running", "paused", "waiting"]
@@ -58,80 +52,6 @@ class Progress:
     rate: float | None = None
     left: float | None = None
     state: State = "preparing"
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What shall be tracked.
-
-    Attributes:
-        tracker: `TrackerSpec.id`.
-        key: the image it begins in.
-        chosen: ids of objects there, none for all accepted ones.
-        images: how many images at most, None to the end of the folder or video.
-        find: begin with nothing, and track what the model finds by itself.
-    """
-
-    tracker: str
-    key: str
-    chosen: frozenset[int] = frozenset()
-    images: int | None = None
-    find: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Sight:
-    """`models.tracking.Seen` with a shape of the project, None where nothing is to be seen."""
-
-    number: int
-    shape: Mask | None
-    score: float
-    is_sure: bool
-    has_left: bool
-    prompt: Prompt | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    """What a tracker says of an image; None: it could not be read."""
-
-    key: str
-    sights: tuple[_Sight, ...] | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Refused:
-    """Objects the tracker does not recognise, in the image they are known in."""
-
-    key: str
-    numbers: tuple[int, ...]
-
-
-@dataclass(slots=True, eq=False)
-class _Job:
-    document: Document
-    order: Order
-    tracker: TrackerSpec
-    model: SegmenterSpec
-    keys: list[str]
-    tracks: dict[int, Track]
-    report: Report
-    group: int = 0
-    corrected: dict[int, Mask | Box] = field(default_factory=dict)
-    dropped: set[int] = field(default_factory=set)
-    gate: threading.Event = field(default_factory=threading.Event)
-    stopped: threading.Event = field(default_factory=threading.Event)
-    pace: Pace = field(default_factory=Pace)
-    paused: bool = False
-    begun: bool = False
-    done: int = 0
-
-    @property
-    def made_by(self) -> tuple[str, str]:
-        """Model and version for the origin of proposals."""
-        if self.tracker.asks:
-            return PREFIX + self.model.id, self.model.version
-        return self.tracker.id, self.tracker.version
 
 
 class TrackingRun(QObject):
@@ -166,7 +86,7 @@ class TrackingRun(QObject):
         self._workspace = workspace
         self._settings = settings
         self._queue: TaskQueue | None = None
-        self._job: _Job | None = None
+        self._job: Job | None = None
         workspace.project_closing.connect(self.stop)
 
     # --- What the user does ---
@@ -210,7 +130,7 @@ class TrackingRun(QObject):
         job.gate.set()
         self._queue.stream(
             SLOT,
-            lambda: _frames(job, device),
+            lambda: frames(job, device),
             partial(self._take, job),
             partial(self._end, job),
             partial(self._fail, job),
@@ -239,10 +159,10 @@ class TrackingRun(QObject):
 
     # --- One run ---
 
-    def _take(self, job: _Job, result: _Frame | _Refused) -> None:
+    def _take(self, job: Job, result: Frame | Refused) -> None:
         if job is not self._job:
             return
-        if isinstance(result, _Refused):
+        if isinstance(result, Refused):
             self._take_refused(job, result)
         elif result.sights is None:
             job.done += 1
@@ -256,7 +176,7 @@ class TrackingRun(QObject):
         if not job.tracks and not job.order.find:
             self._end(job)
 
-    def _take_refused(self, job: _Job, refused: _Refused) -> None:
+    def _take_refused(self, job: Job, refused: Refused) -> None:
         for number in refused.numbers:
             job.tracks.pop(number, None)
         count = len(refused.numbers)
@@ -268,7 +188,7 @@ class TrackingRun(QObject):
         job.begun = True
         job.report = replace(job.report, refused=job.report.refused + count)
 
-    def _propose(self, job: _Job, key: str, sights: Sequence[_Sight]) -> None:
+    def _propose(self, job: Job, key: str, sights: Sequence[Sight]) -> None:
         found, seen = [], set()
         for sight in sights:
             track = self._track_of(job, sight)
@@ -305,7 +225,7 @@ class TrackingRun(QObject):
             self.asked.emit(job.report)
 
     @staticmethod
-    def _track_of(job: _Job, sight: _Sight) -> Track | None:
+    def _track_of(job: Job, sight: Sight) -> Track | None:
         """The track of what was seen; None for one that is followed no longer."""
         track = job.tracks.get(sight.number)
         if track is None and sight.number < 0 and sight.shape is not None:
@@ -313,7 +233,7 @@ class TrackingRun(QObject):
             job.tracks[sight.number] = track
         return track
 
-    def _fail(self, job: _Job, error: Exception) -> None:
+    def _fail(self, job: Job, error: Exception) -> None:
         if job is not self._job:
             return
         job.report = replace(job.report, stopped=True)
@@ -325,7 +245,7 @@ class TrackingRun(QObject):
         if not isinstance(error, (UserError, ModelError)):
             raise error
 
-    def _end(self, job: _Job) -> None:
+    def _end(self, job: Job) -> None:
         if job is not self._job:
             return
         self._job = None
@@ -353,7 +273,7 @@ class TrackingRun(QObject):
                 self._tell(job)
 
     @staticmethod
-    def _regate(job: _Job) -> None:
+    def _regate(job: Job) -> None:
         """Let the thread go on with the next images, or not."""
         state = job.document.save_state
         slow = state.pending >= MOST_PENDING or (state.error is not None and state.pending > 0)
@@ -365,7 +285,7 @@ class TrackingRun(QObject):
                 job.pace.go()
             job.gate.set()
 
-    def _tell(self, job: _Job, key: str = "") -> None:
+    def _tell(self, job: Job, key: str = "") -> None:
         rate = job.pace.rate
         left = (len(job.keys) - 1 - job.done) / rate if rate else None
         state: State = "running"
@@ -380,7 +300,7 @@ class TrackingRun(QObject):
         )
 
 
-def _made(document: Document, order: Order, tracker: TrackerSpec, model: SegmenterSpec) -> _Job:
+def _made(document: Document, order: Order, tracker: TrackerSpec, model: SegmenterSpec) -> Job:
     """The work, checked."""
     followed = () if order.find else sources(document.annotations(order.key), order.chosen)
     if order.find and not tracker.finds:
@@ -404,10 +324,10 @@ def _made(document: Document, order: Order, tracker: TrackerSpec, model: Segment
     what = "what is found" if order.find else f"{count:,} object{'' if count == 1 else 's'}"
     group = document.history.begin("tracking", f"Track {what} from {order.key}")
     report = Report(order.key, count, order.key)
-    return _Job(document, order, tracker, model, [order.key, *keys], tracks, report, group)
+    return Job(document, order, tracker, model, [order.key, *keys], tracks, report, group)
 
 
-def _found(track: Track, sight: _Sight) -> Found:
+def _found(track: Track, sight: Sight) -> Found:
     shape: Mask | Box | None = sight.shape
     if isinstance(shape, Mask) and isinstance(track.shape, Box):
         from annotator.core import raster
@@ -418,84 +338,3 @@ def _found(track: Track, sight: _Sight) -> Found:
     return Found(
         moved, sight.score, sight.prompt, sight.is_sure, shape is None, sight.has_left
     )  # fmt: skip
-
-
-# The rest runs on the thread; `_Job.corrected` and `dropped` change only while it waits.
-
-
-def _frames(job: _Job, device: Device) -> Iterator[_Frame | _Refused]:
-    """What the tracker says of image after image; stands still while the gate is closed."""
-    # Threads that are started from here on by the model inherit it.
-    lower_priority()
-    tracker = _loaded(job, device)
-    first = _read(job, job.keys[0])
-    if first is None:
-        raise UserError(
-            f"“{job.keys[0]}” cannot be read.", "Read it again from disk (F5), or repair the file."
-        )
-    given = {number: _array(track.shape, first) for number, track in job.tracks.items()}
-    scores = tracker.begin(first, given)
-    yield _Refused(job.keys[0], tuple(number for number, score in scores.items() if not score))
-    del first, given
-    for start in range(1, len(job.keys), job.tracker.clip):
-        job.gate.wait()
-        if job.stopped.is_set():
-            return
-        clip = job.keys[start : start + job.tracker.clip]
-        read = [(key, _read(job, key)) for key in clip]
-        pixels = [frame for _, frame in read if frame is not None]
-        seen = iter(tracker.step(pixels) if pixels else ())
-        for key, frame in read:
-            yield _Frame(key, None if frame is None else tuple(map(_sight, next(seen))))
-            if job.stopped.is_set():
-                return
-            for number in job.dropped:
-                tracker.drop(number)
-        # Corrections of earlier images of the clip are of the past.
-        frame = read[-1][1]
-        wrong = [
-            number
-            for number, shape in job.corrected.items()
-            if frame is not None and not tracker.correct(number, _array(shape, frame))
-        ]
-        if wrong:
-            yield _Refused(clip[-1], tuple(wrong))
-
-
-def _loaded(job: _Job, device: Device) -> Tracker:
-    from models.runtimes import using
-
-    with using(device):
-        segmenter = segmenter_spec(job.model.id).load() if job.tracker.asks else None
-        return job.tracker.load(segmenter)
-
-
-def _read(job: _Job, key: str) -> NDArray[np.uint8] | None:
-    from annotator.core import images
-
-    try:
-        return images.load(key, job.document.path(key)).pixels
-    except UserError:
-        return None  # told when a person opens it
-
-
-def _array(shape: Mask | Box, pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """(H, W) bool; empty where a mask is of another image size."""
-    import numpy as np
-
-    from annotator.core import raster
-    from models import motion
-
-    height, width = pixels.shape[:2]
-    if isinstance(shape, Box):
-        return motion.ellipse(shape, width, height)
-    if (shape.width, shape.height) != (width, height):
-        return np.zeros((height, width), np.bool_)
-    return raster.to_array(shape)
-
-
-def _sight(seen: Seen) -> _Sight:
-    from annotator.core import raster
-
-    shape = raster.from_array(seen.mask) if seen.mask.any() else None
-    return _Sight(seen.number, shape, seen.score, seen.is_sure, seen.has_left, seen.prompt)

@@ -305,6 +305,7 @@ class Workspace(Editing):
 
     def leave_image(self) -> None:
         """Put the open prompt aside and forget the image."""
+        self.masks.finish()
         if self._key is not None and self._draft:
             self._drafts[self._key] = self._draft
         self._reset_draft()
@@ -705,6 +706,7 @@ class Workspace(Editing):
 
     def undo(self) -> None:
         """Take back the last point of an open prompt, else the last step of this image."""
+        self.masks.finish()
         if self._draft:
             self.take_back()
         elif self._document is not None and self._key is not None:
@@ -713,6 +715,7 @@ class Workspace(Editing):
 
     def redo(self) -> None:
         """Do the last undone step of this image again."""
+        self.masks.finish()
         if self._document is not None and self._key is not None:
             text = self._document.redo(self._key)
             self.noticed.emit(f"Redone: {text}" if text else "Nothing to redo in this image.")
