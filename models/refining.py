@@ -7,12 +7,14 @@ the numbers.
 
 Corrections become points: the model is asked for the box of the mask, and where its answer is
 farthest from the mask a point says so, three times. Models that are `MaskPromptable` get the mask
-as well: Loupe with the mask and no such points is worse than with the points alone.
+as well: Loupe with the mask and no such points is worse than with the points alone. A click may say
+the opposite of such a point in the same difference; only where the model believes the point more
+than the click it is asked without it. Always leaving it out made worse masks (0.91, not 0.93).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -67,11 +69,32 @@ class RefinedCandidate(MaskCandidate):
         return mask
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Correction:
+    """A difference between a mask and what a model would give.
+
+    Attributes:
+        point: in its middle; says what the mask has there.
+        place: all of the difference.
+    """
+
+    point: Point
+    place: MaskPrompt
+
+    def is_denied(self, clicks: tuple[Point, ...]) -> bool:
+        """Whether a click into the difference says that the mask is wrong there."""
+        return any(
+            click.positive != self.point.positive
+            and _says(self.place, replace(click, positive=True))
+            for click in clicks
+        )
+
+
 class Refining:
     """Answers prompts that start with a mask; remembers the points it was turned into."""
 
     def __init__(self) -> None:
-        self._known: tuple[MaskPrompt | None, Embedding | None, tuple[Point, ...]] = (
+        self._known: tuple[MaskPrompt | None, Embedding | None, tuple[Correction, ...]] = (
             None, None, (),
         )  # fmt: skip
 
@@ -92,20 +115,29 @@ class Refining:
         if not prompt.points:
             return (_candidate(start, 1.0),)
         box = prompt.box or start.box
-        points = self._points(start, embedding, box, decode)
-        asked = Prompt((*points, *prompt.points), box)
-        if isinstance(segmenter, MaskPromptable):
-            found = segmenter.decode_from(embedding, start, asked)
-        else:
-            found = decode(asked)
-        if not found:
-            return (_candidate(start, 1.0),)
-        answer = rendered(found[0], embedding.width, embedding.height)
-        return (_candidate(changed(start, answer, prompt.points), found[0].score),)
+        wrong = self._corrections(start, embedding, box, decode)
 
-    def _points(
+        def ask(corrections: Iterable[Correction]) -> tuple[MaskPrompt, float]:
+            asked = Prompt((*(each.point for each in corrections), *prompt.points), box)
+            if isinstance(segmenter, MaskPromptable):
+                found = segmenter.decode_from(embedding, start, asked)
+            else:
+                found = decode(asked)
+            if not found:
+                return start, 1.0
+            answer = rendered(found[0], embedding.width, embedding.height)
+            return changed(start, answer, prompt.points), found[0].score
+
+        result, score = ask(wrong)
+        if not all(_says(result, point) for point in prompt.points):
+            believed = [each for each in wrong if not each.is_denied(prompt.points)]
+            if len(believed) < len(wrong):
+                result, score = ask(believed)
+        return (_candidate(result, score),)
+
+    def _corrections(
         self, start: MaskPrompt, embedding: Embedding, box: Box, decode: Decode
-    ) -> tuple[Point, ...]:
+    ) -> tuple[Correction, ...]:
         if self._known[0] is not start or self._known[1] is not embedding:
             size = embedding.width, embedding.height
             self._known = start, embedding, corrections(start, size, box, decode)
@@ -114,8 +146,8 @@ class Refining:
 
 def corrections(
     start: MaskPrompt, size: tuple[int, int], box: Box, decode: Decode
-) -> tuple[Point, ...]:
-    """How a mask differs from what a model gives for its box, as points.
+) -> tuple[Correction, ...]:
+    """How a mask differs from what a model gives for its box.
 
     Args:
         start: the mask.
@@ -124,11 +156,11 @@ def corrections(
         decode: asks the model.
 
     Returns:
-        At most three, each in the middle of the largest difference that the others left.
+        At most three, each the largest difference that the others left.
     """
-    points: tuple[Point, ...] = ()
+    known: list[Correction] = []
     for _ in range(POINTS):
-        found = decode(Prompt(points, box))
+        found = decode(Prompt(tuple(each.point for each in known), box))
         if not found:
             break
         answer = rendered(found[0], *size)
@@ -139,9 +171,11 @@ def corrections(
         row, column = divmod(int(np.argmax(depth)), depth.shape[1])
         if depth[row, column] < SMALLEST:
             break
-        positive = bool(mine[row - 1, column - 1])
-        points = (*points, Point(x + column - 0.5, y + row - 0.5, positive))
-    return points
+        row, column = row - 1, column - 1
+        point = Point(x + column + 0.5, y + row + 0.5, bool(mine[row, column]))
+        place = _piece(wrong, row, column, int(np.count_nonzero(start.pixels)))
+        known.append(Correction(point, MaskPrompt(x, y, place)))
+    return tuple(known)
 
 
 def changed(start: MaskPrompt, answer: Pixels, points: tuple[Point, ...]) -> MaskPrompt:
@@ -175,6 +209,14 @@ def _piece(different: Pixels, row: int, column: int, area: int) -> Pixels:
 def _connected(pixels: Pixels, row: int, column: int) -> Pixels:
     _, found = cv2.connectedComponents(np.ascontiguousarray(pixels).view(np.uint8), connectivity=4)
     return np.asarray(found == found[row, column])
+
+
+def _says(mask: MaskPrompt, point: Point) -> bool:
+    """Whether a mask has a point inside or outside as it should be."""
+    h, w = mask.pixels.shape
+    column, row = int(point.x) - mask.x, int(point.y) - mask.y
+    inside = 0 <= column < w and 0 <= row < h and bool(mask.pixels[row, column])
+    return inside == point.positive
 
 
 def _framed(start: MaskPrompt, answer: Pixels) -> tuple[int, int, Pixels]:

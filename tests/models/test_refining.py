@@ -84,9 +84,10 @@ def test_a_click_only_adds_or_only_removes_what_the_answer_says(disks, clicks) -
 def test_corrections_are_points_where_the_answer_is_farthest_off() -> None:
     start = disk(40, 35, 20) & ~disk(30, 30, 7)
     model = Fixed(disk(40, 35, 20) & ~disk(52, 40, 5))
-    points = corrections(cropped(start), (WIDTH, HEIGHT), Box(20, 15, 60, 55), model.decode)
-    assert len(points) == 3
-    first = points[0]
+    found = corrections(cropped(start), (WIDTH, HEIGHT), Box(20, 15, 60, 55), model.decode)
+    assert len(found) == 3
+    first = found[0].point
+    assert np.array_equal(whole(found[0].place), disk(30, 30, 7))
     assert not first.positive
     assert np.hypot(first.x - 30, first.y - 30) < 2
     assert [len(p.points) for p in model.asked] == [0, 1, 2]
@@ -110,6 +111,29 @@ def test_the_start_is_turned_into_points_once_and_is_the_answer_without_clicks()
         assert found.drawn(WIDTH, HEIGHT)[35, 66]
         assert model.asked[-1].points[-1] == click
         assert len(model.asked) == 3 + count + 1
+
+
+class Stubborn(Fixed):
+    """Believes corrections more than clicks."""
+
+    def decode(self, prompt: Prompt) -> tuple[MaskCandidate, ...]:
+        answer = super().decode(prompt)
+        if any(not point.positive for point in prompt.points):
+            return Fixed(disk(40, 35, 20) & ~disk(30, 30, 7)).decode(prompt)
+        return answer
+
+
+def test_a_click_replaces_a_correction_the_model_believes_more() -> None:
+    start = cropped(disk(40, 35, 20) & ~disk(30, 30, 7))
+    model, refining = Stubborn(disk(40, 35, 20)), Refining()
+    segmenter = segmenter_spec("basic").load()
+    for click, points in ((Point(32.5, 28.5), 1), (Point(45.5, 40.5), 2)):
+        (found,) = refining.decode(
+            segmenter, EMBEDDING, Prompt((click,), start=start), model.decode
+        )
+        assert isinstance(found, RefinedCandidate)
+        assert len(model.asked[-1].points) == points
+        assert found.drawn(WIDTH, HEIGHT)[30, 30] == (points == 1)
 
 
 def test_edgesam_was_not_trained_with_masks() -> None:
