@@ -246,9 +246,10 @@ class VertexEditor(QObject):
         from annotator.core import raster
         from annotator.core.editing.vertices import changed
 
-        mask, target = self._mask, self._target
-        if mask is None or target is None or not self.rings:
+        before, target = self._mask, self._target
+        if before is None or target is None or not self.rings:
             return
+        mask = before
         for place, ring in enumerate(self.rings):
             here = {number: spot for (at, number), spot in after.items() if at == place}
             piece = changed(mask, ring, here) if here else None
@@ -262,8 +263,8 @@ class VertexEditor(QObject):
         self._keep = tuple(kept), tuple(spot for spot in after.values() if spot is not None)
         self._moving = {at: spot for at, spot in after.items() if spot is not None}
         self._canvas.workspace.masks.put(target, mask, verb)
-        if mask == self._mask:
-            self._trace()
+        if mask == before:
+            self._trace()  # nothing changed, so nothing else asks for it
 
     # --- Keys ---
 
