@@ -10,7 +10,10 @@ from types import MappingProxyType
 from PySide6.QtCore import QKeyCombination, Qt
 from PySide6.QtGui import QKeySequence
 
-from annotator.actions import COMMANDS, RESERVED, Bindings, Command, command
+from annotator.actions import Bindings
+from annotator.menus import COMMANDS, command
+from annotator.menus.command import Command
+from annotator.menus.gestures import RESERVED
 
 STANDARD = "standard"
 

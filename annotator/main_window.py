@@ -202,8 +202,9 @@ class MainWindow(QMainWindow):
         return dock
 
     def _build_actions(self) -> None:
-        from annotator.actions import TOOLBAR, build_actions, build_menus
+        from annotator.actions import build_actions, build_menus
         from annotator.keymaps import bindings
+        from annotator.menus import TOOLBAR
         from annotator.ui.icons import icon
         from annotator.ui.key_guard import KeyGuard
 

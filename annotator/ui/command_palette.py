@@ -32,7 +32,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from annotator.actions import COMMANDS, CONDITIONS, Command, plain
+from annotator.actions import plain
+from annotator.menus import COMMANDS
+from annotator.menus.command import CONDITIONS, Command
 from annotator.ui import icons, keycaps
 from annotator.ui.theme import soft_text
 

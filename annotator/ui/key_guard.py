@@ -29,8 +29,9 @@ from PySide6.QtWidgets import (
 )
 from shiboken6 import isValid
 
-from annotator.actions import COMMANDS, Bindings
+from annotator.actions import Bindings
 from annotator.keymaps import chords
+from annotator.menus import COMMANDS
 
 _CTRL_ALT_META = (
     Qt.KeyboardModifier.ControlModifier

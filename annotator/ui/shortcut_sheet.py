@@ -29,7 +29,10 @@ from PySide6.QtWidgets import (
 )
 
 from annotator import keymaps
-from annotator.actions import COMMANDS, GESTURES, RESERVED, Command, command, plain
+from annotator.actions import plain
+from annotator.menus import COMMANDS, command
+from annotator.menus.command import Command
+from annotator.menus.gestures import GESTURES, RESERVED
 from annotator.services.settings import Settings, SettingsStore
 from annotator.ui import keycaps
 from annotator.ui.icons import icon

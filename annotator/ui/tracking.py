@@ -107,7 +107,7 @@ class Tracking(QObject):
         }
 
     def conditions(self) -> dict[str, bool]:
-        """Names of `annotator.track_actions.CONDITIONS`, and whether they hold."""
+        """Names of `annotator.menus.command.CONDITIONS`, and whether they hold."""
         return {"tracking": self.run.running, "track": self.timeline.chosen is not None}
 
     def attach(self, actions: dict[str, QAction], menus: dict[str, QMenu]) -> None:

@@ -8,7 +8,7 @@ from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
 from PySide6.QtWidgets import QApplication
 
-from annotator.actions import COMMANDS
+from annotator.menus import COMMANDS
 from tests.e2e.user import CTRL, SHIFT, Start, User
 
 

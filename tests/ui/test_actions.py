@@ -18,6 +18,8 @@ from shiboken6 import isValid
 
 from annotator import actions as table
 from annotator.keymaps import bindings
+from annotator.menus import COMMANDS, TOOLBAR, command
+from annotator.menus.command import CONDITIONS
 from annotator.ui.icons import icon
 from annotator.ui.key_guard import KeyGuard
 
@@ -72,23 +74,23 @@ def type_into(qtbot, widget, key, modifier=Qt.KeyboardModifier.NoModifier):
 
 
 def test_ids_are_unique_and_rows_are_complete():
-    ids = [row.id for row in table.COMMANDS]
+    ids = [row.id for row in COMMANDS]
     assert len(set(ids)) == len(ids)
-    for row in table.COMMANDS:
+    for row in COMMANDS:
         assert row.text
         assert row.hint, row.id
-        assert row.enabled == "" or row.enabled in table.CONDITIONS, row.id
+        assert row.enabled == "" or row.enabled in CONDITIONS, row.id
         assert not row.group or row.checkable, row.id
         assert not row.held or row.checkable, row.id
 
 
 def test_the_toolbar_names_commands_with_icons():
-    for command_id in filter(None, table.TOOLBAR):
-        assert table.command(command_id).icon
+    for command_id in filter(None, TOOLBAR):
+        assert command(command_id).icon
 
 
 def test_every_shortcut_means_exactly_one_key():
-    for row in table.COMMANDS:
+    for row in COMMANDS:
         for text in row.shortcuts:
             sequence = QKeySequence(text)
             assert sequence.count() == 1, (row.id, text)
@@ -97,7 +99,7 @@ def test_every_shortcut_means_exactly_one_key():
 
 def test_every_command_is_in_a_menu_or_has_keys(window):
     in_menus = {a.objectName() for menu in window.menus.values() for a in menu.actions()}
-    for row in table.COMMANDS:
+    for row in COMMANDS:
         assert row.id in in_menus or row.shortcuts, row.id
 
 
@@ -355,4 +357,4 @@ def test_icons_are_not_rendered_when_actions_are_made(qtbot):
     qtbot.addWidget(window)
     made = table.build_actions(window, print, bindings(), lazy)
     assert all(isinstance(action, QAction) for action in made.values())
-    assert len(asked) == sum(bool(row.icon) for row in table.COMMANDS)
+    assert len(asked) == sum(bool(row.icon) for row in COMMANDS)

@@ -1,8 +1,8 @@
 import pytest
 
 from annotator import keymaps
-from annotator.actions import COMMANDS, command
 from annotator.keymaps import Conflict, bindings, conflicts
+from annotator.menus import COMMANDS, command
 from annotator.services.settings import CHOICES
 
 

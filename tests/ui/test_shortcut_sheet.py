@@ -3,8 +3,9 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QCheckBox, QRadioButton, QSlider, QToolButton, QWidget
 
-from annotator.actions import COMMANDS, GESTURES
 from annotator.keymaps import bindings, conflicts
+from annotator.menus import COMMANDS
+from annotator.menus.gestures import GESTURES
 from annotator.services.settings import Settings, SettingsStore
 from annotator.ui.settings_dialog import SettingsDialog
 from annotator.ui.shortcut_sheet import KEYS, ShortcutSheet

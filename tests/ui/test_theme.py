@@ -8,7 +8,7 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QColor, QIcon, QPalette, QPixmap
 from PySide6.QtWidgets import QApplication, QCheckBox, QPushButton, QRadioButton, QToolButton
 
-from annotator.actions import COMMANDS
+from annotator.menus import COMMANDS
 from annotator.ui import icons, theme
 from annotator.ui.theme import DARK, LIGHT, Colors, Theme
 
