@@ -33,7 +33,7 @@ from annotator.core.errors import UserError
 
 if TYPE_CHECKING:
     from annotator.core.images import LoadedImage
-    from annotator.services.assistant import Loading
+    from annotator.services.answering import Loading
     from annotator.services.document import Document
     from annotator.services.proposals import FolderDecision
     from annotator.services.settings import Settings, SettingsStore

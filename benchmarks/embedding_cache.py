@@ -118,7 +118,7 @@ def reopen(workspace: Workspace, keys: list[str], rounds: int) -> None:
         key = keys[number % 2]
         path = document.path(key)
         times["decode"].append(milliseconds(lambda path=path: images.read_reduced(path, 1024)))
-        workspace.assistant._embeddings._caches[0].clear()
+        workspace.assistant._answering._embeddings._caches[0].clear()
         workspace._loader.forget(key)
         ready.clear()
         begin = time.perf_counter()
@@ -223,7 +223,9 @@ def main() -> None:
         clicks(workspace, folder, rounds, "low priority (as it is)")
         workspace.assistant._ahead.close()
         lower, look_ahead.lower_priority = look_ahead.lower_priority, lambda: None
-        workspace.assistant._ahead = look_ahead.LookAhead(workspace.assistant._embeddings)
+        workspace.assistant._ahead = look_ahead.LookAhead(
+            workspace.assistant._answering._embeddings
+        )
         clicks(workspace, folder, rounds, "same priority, for comparison")
         look_ahead.lower_priority = lower
         workspace.close()

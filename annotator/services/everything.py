@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from annotator.core.mask import Mask
-    from annotator.services.assistant import Assistant, Picture
+    from annotator.services.answering import Picture
+    from annotator.services.assistant import Assistant
     from annotator.services.document import Document
     from annotator.services.settings import Settings
     from models.api import Embedding, Segmenter, SegmenterSpec

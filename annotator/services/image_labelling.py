@@ -22,7 +22,7 @@ from models.encoding import EncodingStoppedError, Passed, watched
 if TYPE_CHECKING:
     from annotator.core.annotation import Annotations, Category
     from annotator.core.prelabel.proposing import Outcome
-    from annotator.services.assistant import Picture
+    from annotator.services.answering import Picture
     from annotator.services.document import Document
     from annotator.services.settings import SettingsStore
     from annotator.services.workspace import Workspace

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from annotator.core.mask import Mask
-    from annotator.services.assistant import Picture
+    from annotator.services.answering import Picture
     from annotator.services.document import Document
     from annotator.services.whereabouts import Whereabouts
     from annotator.services.workspace import Workspace
@@ -260,7 +260,7 @@ def _described(
 def read_picture(key: str, path: Path) -> Picture | None:
     """An image for the model, None when it cannot be read; that is told when a person opens it."""
     from annotator.core import images
-    from annotator.services.assistant import Picture
+    from annotator.services.answering import Picture
     from annotator.services.embeddings import ImageFile
 
     try:

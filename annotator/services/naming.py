@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from annotator.core.suggestions import Ranking
     from annotator.core.views import View
-    from annotator.services.assistant import Picture
+    from annotator.services.answering import Picture
     from annotator.services.embeddings import Embeddings
     from annotator.services.task_queue import TaskQueue
     from models.api import CropFrame

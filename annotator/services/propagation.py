@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from annotator.services.assistant import Assistant, Picture
+    from annotator.services.answering import Picture
+    from annotator.services.assistant import Assistant
     from annotator.services.document import Document
     from annotator.services.looks import Looks
     from annotator.services.workspace import Workspace

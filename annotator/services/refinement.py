@@ -14,7 +14,7 @@ from annotator.core.proposals import accepted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from annotator.services.assistant import Finished
+    from annotator.services.answering import Finished
     from annotator.services.document import Document
     from annotator.services.mask_editing import MaskEditing
 

@@ -20,7 +20,7 @@ from annotator.services.task_queue import CLOSING_S, TaskQueue
 from models.api import ModelError
 
 if TYPE_CHECKING:
-    from annotator.services.assistant import Picture
+    from annotator.services.answering import Picture
     from annotator.services.settings import SettingsStore
     from annotator.services.workspace import Workspace
     from models.api import Segmenter, SegmenterSpec

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Signal
 
 from annotator.core.errors import UserError
-from annotator.services.assistant import Assistant, Picture
+from annotator.services.answering import Picture
+from annotator.services.assistant import Assistant
 from annotator.services.everything import Alike, Ended, Everything
 from annotator.services.looks import read_picture
 

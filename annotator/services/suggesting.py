@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from annotator.core.annotation import Annotation
     from annotator.core.mask import Mask
-    from annotator.services.assistant import Picture
+    from annotator.services.answering import Picture
     from annotator.services.workspace import Workspace
     from models.api import MaskCandidate, Suggestion
 

@@ -24,7 +24,8 @@ from annotator.core.errors import UserError
 from annotator.core.paths import file_of, frame_key, is_image_name, is_video_name
 from annotator.core.prompting import PromptDraft
 from annotator.services import refinement
-from annotator.services.assistant import Answer, Assistant, Finished, Picture
+from annotator.services.answering import Answer, Finished, Picture
+from annotator.services.assistant import Assistant
 from annotator.services.document import Document
 from annotator.services.editing import Editing
 from annotator.services.embeddings import Embeddings, ImageFile

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QLabel, QStatusBar, QWidget
 
 if TYPE_CHECKING:
     from annotator.core.images import LoadedImage
-    from annotator.services.assistant import Encoding, Loading
+    from annotator.services.answering import Encoding, Loading
     from annotator.services.document import SaveState
     from annotator.services.workspace import Workspace
     from models.api import SegmenterSpec

@@ -17,14 +17,8 @@ from pytestqt.qtbot import QtBot
 
 from annotator.core import images, raster
 from annotator.core.errors import UserError
-from annotator.services.assistant import (
-    Answer,
-    Assistant,
-    Encoding,
-    Finished,
-    Loading,
-    Picture,
-)
+from annotator.services.answering import Answer, Encoding, Finished, Loading, Picture
+from annotator.services.assistant import Assistant
 from annotator.services.embeddings import Embeddings, ImageFile
 from annotator.services.settings import SettingsStore
 from annotator.services.task_queue import TaskQueue
@@ -851,7 +845,7 @@ def test_a_runtime_that_gives_way_while_encoding_is_told(
     qtbot: QtBot, assistant: Assistant, picture: Picture, toy: ToyModel
 ) -> None:
     def fall_back() -> None:
-        assistant._segmenter.device = "Toy processor: the other one failed."
+        assistant._answering._segmenter.device = "Toy processor: the other one failed."
 
     toy.on_encode = fall_back
     prepare(qtbot, assistant, picture)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from annotator.core.vocabulary import TEMPLATES
-from annotator.services.assistant import Picture
+from annotator.services.answering import Picture
 from annotator.services.embeddings import Embeddings, ImageFile
 from annotator.services.naming import Namer, Wording
 from annotator.services.task_queue import TaskQueue

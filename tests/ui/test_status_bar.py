@@ -7,7 +7,7 @@ from pathlib import Path
 from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
 
-from annotator.services.assistant import Encoding
+from annotator.services.answering import Encoding
 from annotator.ui.status_bar import StatusBar
 from tests.ui.panels import opened
 
