@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,19 +10,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from PySide6.QtCore import QLockFile, QObject, Signal
 
-from annotator.core.annotation import Annotation, Annotations, Category, ImageRecord, Status
-from annotator.core.class_history import ClassChange, changed_classes
+from annotator.core.annotation import Annotations, Category, ImageRecord, Status
+from annotator.core.class_history import ClassChange
 from annotator.core.errors import UserError
 from annotator.core.history import Change, difference
 from annotator.core.mask import Mask
-from annotator.core.vocabulary import TEMPLATES, clean_name
-from annotator.core.vocabulary_plan import NEW, colors_after, settle
+from annotator.core.vocabulary import TEMPLATES
 from annotator.services import journal, operations
 from annotator.services.coco_export import CocoExporter, CocoState, Listeners
 from annotator.services.history_journal import Step, WriteJump, line_marks, origin_of
 from annotator.services.journal import DamagedJournal
 from annotator.services.name_memory import NameMemory
 from annotator.services.opened_images import OpenedImage, OpenedImages
+from annotator.services.project_classes import ProjectClasses
 from annotator.services.project_folder import Place
 from annotator.services.project_history import ProjectHistory
 from annotator.services.store import Courier, Reader, SaveState, Store, explain_failure
@@ -143,13 +142,11 @@ class Document(QObject):
         self._records: dict[str, int | journal.ImageRow | ImageRecord] = {
             row[1]: row for row in rows
         }
-        self._categories, self._removed = journal.load_categories(db)
-        self._put_classes = tuple(self._categories)
-        self._usage, self._proposed_usage = journal.load_usage(db)
+        self._classes = ProjectClasses(db, self._put_categories)
+        self._put_classes = tuple(self._classes.listed)
         self._notes = journal.load_notes(db)
         self._last_image = journal.load_counter(db, "image")
         self._last_annotation = journal.load_counter(db, "annotation")
-        self._last_category = journal.load_counter(db, "category")
         self._last_step = journal.load_counter(db, "step")
         self._generation = journal.load_counter(db, "generation")
         self._memories: dict[str, NameMemory] = {}
@@ -336,7 +333,7 @@ class Document(QObject):
     def _check(self, annotations: Annotations, change: Change) -> None:
         if len({a.id for a in annotations}) != len(annotations):
             raise ValueError("annotation ids are repeated")
-        known = {category.id for category in self._categories}
+        known = {category.id for category in self._classes.listed}
         for _, annotation in change.after:
             if not 0 < annotation.id <= self._last_annotation:
                 raise ValueError(f"annotation id {annotation.id} is not from new_id()")
@@ -372,7 +369,7 @@ class Document(QObject):
     def _move(self, key: str, opened: OpenedImage, step: Step, change: Change) -> None:
         is_undone = bool(opened.done) and opened.done[-1] is step
         annotations = change.apply(opened.annotations)
-        self._revive_categories(change)
+        self._classes.revive(change)
         image = self._image_id(key)
         self._opened.hold(image, step.id)
         self._put(operations.WriteMove(image, step.id, change, annotations, is_undone))
@@ -406,7 +403,7 @@ class Document(QObject):
         opened, image = self._opened_image(key), self._image_id(key)
         change = difference(opened.annotations, annotations)
         marks = line_marks((opened.done, opened.undone), (done, undone))
-        self._revive_categories(change)
+        self._classes.revive(change)
         self._opened.hold(image, 0)
         self._put(WriteJump(image, change, annotations, marks))
         opened.done, opened.undone = list(done), list(undone)
@@ -414,7 +411,7 @@ class Document(QObject):
 
     def restore(self, key: str, annotations: Annotations, text: str) -> int:
         """Give an image a state of its history again, as a new step; the number, 0 for none."""
-        self._revive_categories(difference(self.annotations(key), annotations))
+        self._classes.revive(difference(self.annotations(key), annotations))
         return self.edit(key, annotations, text)
 
     def undo_text(self, key: str) -> str | None:
@@ -432,21 +429,16 @@ class Document(QObject):
     ) -> None:
         opened.annotations = annotations
         for _, annotation in change.before:
-            self._count(annotation, -1)
+            self._classes.count(annotation, -1)
             self._name(annotation.id, None)
         for _, annotation in change.after:
-            self._count(annotation, 1)
+            self._classes.count(annotation, 1)
             self._name(annotation.id, None if annotation.proposed else annotation.category_id)
         record, proposals = self.record(key), sum(a.proposed for a in annotations)
         counts = (len(annotations) - proposals, proposals)
         if (record.count, record.proposals) != counts:
             self._set_record(replace(record, count=counts[0], proposals=proposals))
         self.annotations_changed.emit(key)
-
-    def _count(self, annotation: Annotation, step: int) -> None:
-        if annotation.category_id is not None:
-            usage = self._proposed_usage if annotation.proposed else self._usage
-            usage[annotation.category_id] += step
 
     def _name(self, annotation: int, category: int | None) -> None:
         self._category_of[annotation] = category
@@ -467,18 +459,15 @@ class Document(QObject):
 
     def categories(self) -> tuple[Category, ...]:
         """All classes in the user's order."""
-        return tuple(self._categories)
+        return tuple(self._classes.listed)
 
     def category(self, category_id: int) -> Category:
         """One class. Raises KeyError for an unknown id."""
-        for category in self._categories:
-            if category.id == category_id:
-                return category
-        raise KeyError(category_id)
+        return self._classes.get(category_id)
 
     def category_usage(self) -> dict[int, int]:
         """How many annotations of the project every class has; proposals do not count."""
-        return {category.id: self._usage[category.id] for category in self._categories}
+        return self._classes.usage()
 
     def add_category(self, name: str, color: str = "") -> Category:
         """The class with this name, made if there is none.
@@ -486,23 +475,7 @@ class Document(QObject):
         Raises:
             UserError: the name is empty.
         """
-        name = _cleaned(name)
-        for category in self._categories:
-            if category.name == name or clean_name(category.name) == name:
-                return category
-        # A class removed before comes back as it was, so that its history still means it.
-        for old in self._removed:
-            if old.name == name:
-                self._removed.remove(old)
-                self._categories.append(old)
-                self._put_categories()
-                return old
-        self._last_category += 1
-        color = color or next(colors_after(self._categories))
-        category = Category(self._last_category, name, color)
-        self._categories.append(category)
-        self._put_categories()
-        return category
+        return self._classes.add(name, color)
 
     def set_vocabulary(
         self, wanted: Sequence[Category], templates: Sequence[str] | None = None
@@ -520,33 +493,10 @@ class Document(QObject):
             UserError: an empty or repeated name, or a class in use is missing; nothing changed.
             ValueError: an unknown or repeated id: a bug of the caller.
         """
-        classes = self._settle(wanted)
+        classes = self._classes.settled(wanted)
         if templates is not None:
             self.set_note(TEMPLATES_NOTE, list(templates))
-        ids = {category.id for category in classes}
-        gone = [category for category in self._categories if category.id not in ids]
-        self._removed = [*(c for c in self._removed if c.id not in ids), *gone]
-        self._last_category = max(self._last_category, *ids, 0)
-        self._categories = classes
-        self._put_categories()
-
-    def _settle(self, wanted: Sequence[Category]) -> list[Category]:
-        """The classes with ids and colours, checked."""
-        present = {category.id: category.name for category in self._categories}
-        ids = {category.id for category in wanted} - {NEW}
-        if len(ids) < sum(category.id != NEW for category in wanted) or not ids <= present.keys():
-            raise ValueError("category ids are repeated or unknown")
-        # Names of imported files stay as they came while nobody changes them.
-        clean = [
-            c if present.get(c.id) == c.name else replace(c, name=_cleaned(c.name)) for c in wanted
-        ]
-        for name, count in Counter(category.name for category in clean).items():
-            if count > 1:
-                raise UserError(f"{count} classes are called “{name}”.", "Give each its own name.")
-        for category in self._categories:
-            if category.id not in ids:
-                self._check_unused(category)
-        return settle(clean, self._removed, self._last_category)
+        self._classes.replace_all(classes)
 
     def templates(self) -> tuple[str, ...]:
         """The sentences names are put into for models that know text; those of ViLD at first."""
@@ -560,21 +510,11 @@ class Document(QObject):
             UserError: the name is empty or another class has it.
             KeyError: no such class.
         """
-        old = self.category(category.id)
-        category = replace(category, name=_cleaned(category.name))
-        name = category.name
-        if any(clean_name(c.name) == name and c.id != category.id for c in self._categories):
-            raise UserError(f"There is already a class “{category.name}”.", "Choose another name.")
-        if category != old:
-            self._categories[self._categories.index(old)] = category
-            self._put_categories()
+        self._classes.change(category)
 
     def move_category(self, category_id: int, position: int) -> None:
         """Put a class at this place of the list."""
-        category = self.category(category_id)
-        self._categories.remove(category)
-        self._categories.insert(max(position, 0), category)
-        self._put_categories()
+        self._classes.move(category_id, position)
 
     def remove_category(self, category_id: int) -> None:
         """Remove a class that neither annotations nor proposals have.
@@ -583,35 +523,11 @@ class Document(QObject):
             UserError: it is used.
             KeyError: no such class.
         """
-        category = self.category(category_id)
-        self._check_unused(category)
-        self._categories.remove(category)
-        self._removed.append(category)
-        self._put_categories()
+        self._classes.remove(category_id)
 
     def category_users(self, category_id: int) -> str:
         """Who has a class, "3 objects" or "1 proposal", "" if nobody has."""
-        for usage, noun in ((self._usage, "object"), (self._proposed_usage, "proposal")):
-            if count := usage[category_id]:
-                return f"1 {noun}" if count == 1 else f"{count:,} {noun}s"
-        return ""
-
-    def _check_unused(self, category: Category) -> None:
-        if users := self.category_users(category.id):
-            have = "has" if users.startswith("1 ") else "have"
-            raise UserError(
-                f"{users} {have} the class “{category.name}”.", "Give them another class first."
-            )
-
-    def _revive_categories(self, change: Change) -> None:
-        """An undone deletion may bring objects of a removed class back."""
-        wanted = {annotation.category_id for _, annotation in change.after}
-        back = [category for category in self._removed if category.id in wanted]
-        for category in back:
-            self._removed.remove(category)
-            self._categories.append(self._with_free_name(category))
-        if back:
-            self._put_categories(is_step=False)
+        return self._classes.users(category_id)
 
     def restore_classes(self, change: ClassChange) -> list[str]:
         """Change the classes as the history says, where nothing newer speaks against it.
@@ -619,24 +535,13 @@ class Document(QObject):
         Returns:
             A sentence for every class that was left as it is.
         """
-        classes, left = changed_classes(self._categories, change, self.category_users)
-        ids = {category.id for category in classes}
-        gone = [category for category in self._categories if category.id not in ids]
-        self._removed = [*(c for c in self._removed if c.id not in ids), *gone]
-        self._categories = classes
-        self._put_categories(is_step=False)
-        return left
+        return self._classes.restore(change)
 
-    def _with_free_name(self, category: Category) -> Category:
-        taken = {c.name for c in self._categories}
-        while category.name in taken:
-            category = replace(category, name=f"{category.name} ({category.id})")
-        return category
-
-    def _put_categories(self, *, is_step: bool = True) -> None:
-        before, self._put_classes = self._put_classes, tuple(self._categories)
+    def _put_categories(self, is_step: bool) -> None:
+        before, self._put_classes = self._put_classes, tuple(self._classes.listed)
         steps = self.history.class_steps(before, self._put_classes) if is_step else ()
-        self._put(operations.WriteCategories(self._put_classes, tuple(self._removed), steps))
+        removed = tuple(self._classes.removed)
+        self._put(operations.WriteCategories(self._put_classes, removed, steps))
         self.categories_changed.emit()
 
     # --- Memory for names ---
@@ -841,10 +746,3 @@ class Document(QObject):
             raise explain_failure(error, self._place.journal) from error
         except (sqlite3.Error, ValueError, KeyError, TypeError) as error:
             raise journal.damaged(self._place.journal, str(error)) from error
-
-
-def _cleaned(name: str) -> str:
-    name = clean_name(name)
-    if not name:
-        raise UserError("A class needs a name.", "Type one.")
-    return name
