@@ -136,7 +136,10 @@ def fill(window: MainWindow) -> None:
     """Give the window its services and everything that is in it."""
     from annotator.services.workspace import Workspace
 
-    window.populate(Workspace(window.settings))
+    workspace = Workspace(window.settings)
+    # While widgets are built, another core reads the model.
+    workspace.assistant.warm_up()
+    window.populate(workspace)
 
 
 def _chosen_path(options: cli.Options) -> Path | None:

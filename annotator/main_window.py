@@ -44,6 +44,7 @@ TOGGLES = {
     "view.hover_preview": "hover_preview",
     "view.crosshair": "crosshair",
     "view.pixel_grid": "pixel_grid",
+    "view.turn_alike": "turn_alike",
 }
 """Checkable commands that are settings."""
 PREPARING_MS = 600_000
@@ -354,7 +355,6 @@ class MainWindow(QMainWindow):
         workspace.name_wanted.connect(self._ask_name)
         workspace.proposals.finished.connect(self._tell_decision)
         workspace.assistant.loading_changed.connect(self._show_loading)
-        workspace.assistant.device_changed.connect(self._show_device)
         for signal in (
             workspace.image_ready,
             workspace.image_shown,
@@ -392,6 +392,7 @@ class MainWindow(QMainWindow):
         self.history_panel.left.connect(self.canvas.setFocus)
         self.canvas.pointer_moved.connect(self.status.show_pointer)
         self.canvas.zoom_changed.connect(self.status.show_zoom)
+        self.canvas.turn_changed.connect(self.status.show_turn)
         self.canvas.view_changed.connect(workspace.assistant.look_at)
         self.canvas.context_menu_requested.connect(self._show_context_menu)
         self.label_panel.left.connect(self.canvas.setFocus)
@@ -509,9 +510,7 @@ class MainWindow(QMainWindow):
     def _show_settings(self, page: str = "") -> None:
         from annotator.ui.settings_dialog import SettingsDialog
 
-        dialog = SettingsDialog.open_over(self.settings, self, page)
-        for model_id, text in self.workspace.assistant.devices.items():
-            dialog.show_device(model_id, text)
+        SettingsDialog.open_over(self.settings, self, page, self.workspace.assistant)
 
     def _show_shortcuts(self) -> None:
         from annotator.ui.shortcut_sheet import ShortcutSheet
@@ -701,12 +700,6 @@ class MainWindow(QMainWindow):
                 key="preparing",
             )
             banner.set_fade_after(PREPARING_MS)
-
-    def _show_device(self, model_id: str, text: str) -> None:
-        from annotator.ui.settings_dialog import SettingsDialog
-
-        for dialog in self.findChildren(SettingsDialog):
-            dialog.show_device(model_id, text)
 
     def _tell_decision(self, done: FolderDecision) -> None:
         from annotator.ui.proposal_commands import tell_finished

@@ -35,6 +35,7 @@ from annotator.ui.icons import icon
 from annotator.ui.labels import soft_label
 
 if TYPE_CHECKING:
+    from annotator.services.assistant import Assistant
     from annotator.ui.models_page import ModelsPage, Offer
 
 Choice = tuple[str, str, str]
@@ -117,14 +118,37 @@ class SettingsDialog(QDialog):
         """Say on which device a model really runs, and why."""
         self._model.show_device(model_id, text)
 
+    def follow(self, assistant: Assistant) -> None:
+        """Say on which devices models run, and go on saying it."""
+        for model_id, text in assistant.devices.items():
+            self.show_device(model_id, text)
+        assistant.device_changed.connect(self.show_device)
+
     def show_models(self) -> None:
         """Models came or went."""
         self._model.show_models()
 
     @classmethod
-    def open_over(cls, store: SettingsStore, window: QWidget, page: str = "") -> SettingsDialog:
-        """The settings of a window: the open ones brought to the front, or new ones."""
-        dialog = window.findChild(cls) or cls(store, window)
+    def open_over(
+        cls,
+        store: SettingsStore,
+        window: QWidget,
+        page: str = "",
+        assistant: Assistant | None = None,
+    ) -> SettingsDialog:
+        """The settings of a window: the open ones brought to the front, or new ones.
+
+        Args:
+            store: read and written.
+            window: they belong to.
+            page: title of the one to turn to.
+            assistant: says on which devices models really run.
+        """
+        dialog = window.findChild(cls)
+        if dialog is None:
+            dialog = cls(store, window)
+            if assistant is not None:
+                dialog.follow(assistant)
         if page:
             dialog.show_page(page)
         dialog.show()
@@ -289,6 +313,12 @@ class _Canvas(_Page):
         )
         self.toggle("crosshair", "&Crosshair through the whole image")
         self.toggle("pixel_grid", "Pixel &grid when you are close")
+        self.heading("Rotated views")
+        self.toggle(
+            "turn_alike",
+            "&Rotate all images of a project alike",
+            "For scans or films that lie on their side. Otherwise every image has its own.",
+        )
         self.heading("Masks")
         self._opacity()
         self.column.addStretch(1)
