@@ -5,7 +5,8 @@
 A project's journal is made (ten objects an image, real outlines and RLE, with the COCO entries the
 journal keeps). One child exports it; another one loads the result, and writes the same JSON with
 orjson from memory. Printed are both times, their ratio (the budget is 0.5), the peak memory of
-exporting a tenth and all of it, and the time where no entry was kept.
+exporting a tenth and all of it, and the rate where no entry was kept yet and every object is
+another one (as right after an import, before the COCO file is written for the first time).
 """
 
 from __future__ import annotations
@@ -114,6 +115,7 @@ def peak() -> float:
 
 def make_project(folder: Path, count: int, *, kept: bool = True) -> None:
     """A journal with this many objects; images exist in it only."""
+    from annotator.core import raster
     from annotator.core.codec import annotation_to_json
     from annotator.core.files import to_json
     from annotator.core.formats.coco.dataset import UNNAMED_ID, new_header
@@ -142,10 +144,17 @@ def make_project(folder: Path, count: int, *, kept: bool = True) -> None:
     def rows() -> Iterator[tuple[object, ...]]:
         for number in range(1, images * PER_IMAGE + 1):
             image = (number - 1) // PER_IMAGE + 1
-            value, entry = samples[number % KINDS]
+            value, entry = samples[number % KINDS] if kept else (moved(number), "")
             value = value.replace('"id":1,', f'"id":{number},', 1)
             entry = entry.replace('"id":1,"image_id":111', f'"id":{number},"image_id":{image}', 1)
             yield image, number, number, 1, value, entry if kept else None
+
+    shapes = [a.shape for a in kinds()]
+
+    def moved(number: int) -> str:
+        kind, step = number % KINDS, number // KINDS
+        shape = raster.move(shapes[kind], step % 13 - 6, step // 13 % 13 - 6)
+        return to_json(annotation_to_json(Annotation(1, shape, 1))).decode()
 
     db.executemany("INSERT INTO annotations VALUES(?, ?, ?, ?, ?, ?, 0)", rows())
     db.execute("COMMIT")

@@ -16,11 +16,9 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from annotator.core.mask import Mask
+from annotator.core.outlining import is_hole, rings_of
 from models.api import Box
 from models.rle import runs_of
-
-Ring = NDArray[np.int64]
-
 
 _AT_ONCE = 255
 
@@ -171,7 +169,8 @@ def empty(width: int, height: int) -> Mask:
 def from_polygons(polygons: Sequence[Sequence[float]], width: int, height: int) -> Mask:
     """Rasterised as pycocotools does: rings x0, y0, x1, y1 … on pixel edges, united."""
     parts = coco_mask.frPyObjects([list(ring) for ring in polygons], height, width)
-    return Mask(width, height, bytes(coco_mask.merge(parts)["counts"]))
+    merged = parts[0] if len(parts) == 1 else coco_mask.merge(parts)
+    return Mask(width, height, bytes(merged["counts"]))
 
 
 def from_box(bounds: Box, width: int, height: int) -> Mask:
@@ -261,56 +260,7 @@ def outline(mask: Mask) -> tuple[tuple[float, ...], ...]:
     The inside lies to the right of the direction of travel: outer rings run clockwise on the
     screen, holes the other way round. Pixels that touch only by a corner belong to separate rings.
     """
-    piece = crop(mask)
-    return tuple(
-        tuple((ring + np.array([piece.x, piece.y])).ravel().astype(float).tolist())
-        for ring in _rings(piece.pixels)
-    )
-
-
-def _rings(pixels: NDArray[np.bool_]) -> list[Ring]:
-    """Corner points (n, 2) int64, x then y, of every boundary ring of a small bool array."""
-    padded = np.pad(pixels, 1).astype(np.int8)
-    following: dict[tuple[int, int, int], tuple[int, int]] = {}
-    # Maximal straight boundary pieces, keyed by start corner and direction (0 right, 1 down,
-    # 2 left, 3 up), with the inside on the right-hand side.
-    down = np.diff(padded, axis=0)[:, 1:-1]
-    for direction, sign in ((0, 1), (2, -1)):
-        _collect(down == sign, direction, following)
-    right = np.diff(padded, axis=1)[1:-1].T
-    for direction, sign in ((3, 1), (1, -1)):
-        _collect(right == sign, direction, following)
-    rings = []
-    while following:
-        start, ring = next(iter(following)), []
-        key = start
-        while key in following:
-            end = following.pop(key)
-            ring.append(key[:2])
-            # At a corner where two pixels touch diagonally, turn right: they stay separate.
-            turn = (key[2] + 1) % 4
-            key = (
-                (*end, turn)
-                if (*end, turn) in following or (*end, turn) == start
-                else (*end, (key[2] + 3) % 4)
-            )
-        rings.append(np.array(ring, np.int64))
-    return rings
-
-
-def _collect(
-    edges: NDArray[np.bool_], direction: int, into: dict[tuple[int, int, int], tuple[int, int]]
-) -> None:
-    """Add the maximal runs along axis 1 of an edge map as straight pieces."""
-    change = np.diff(np.pad(edges, ((0, 0), (1, 1))).astype(np.int8), axis=1)
-    line, begin = np.nonzero(change == 1)
-    _, end = np.nonzero(change == -1)
-    for at, low, high in zip(line.tolist(), begin.tolist(), end.tolist(), strict=True):
-        first, last = (low, high) if direction in (0, 1) else (high, low)
-        if direction in (0, 2):
-            into[first, at, direction] = (last, at)
-        else:
-            into[at, first, direction] = (at, last)
+    return rings_of(*_spans(mask), mask.height)
 
 
 @lru_cache(maxsize=4096)
@@ -320,12 +270,6 @@ def exact_polygons(mask: Mask) -> tuple[tuple[float, ...], ...] | None:
     COCO polygon lists are united, so a mask with holes has none.
     """
     rings = outline(mask)
-    if not rings or any(_signed_area(ring) < 0 for ring in rings):
+    if not rings or any(map(is_hole, rings)):
         return None
     return rings if from_polygons(rings, mask.width, mask.height) == mask else None
-
-
-def _signed_area(ring: Sequence[float]) -> float:
-    """Shoelace area, positive for rings that run clockwise on the screen (y down)."""
-    xs, ys = np.array(ring[0::2]), np.array(ring[1::2])
-    return float(np.sum(xs * np.roll(ys, -1) - np.roll(xs, -1) * ys)) / 2

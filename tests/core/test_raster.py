@@ -6,9 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from pycocotools import mask as coco_mask
+from scipy import ndimage
 
 from annotator.core import raster
 from annotator.core.mask import Mask
+from annotator.core.outlining import is_hole
 from models.api import Box
 
 images = arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=24))
@@ -116,6 +118,30 @@ def test_outlines_enclose_exactly_the_area(image):
         steps = np.abs(np.diff(np.append(xs, xs[0]))) > 0, np.abs(np.diff(np.append(ys, ys[0]))) > 0
         assert np.all(steps[0] != steps[1]), "every edge is horizontal or vertical"
     assert total == image.sum()
+
+
+def test_outlines_part_where_pixels_touch_by_a_corner():
+    image = np.zeros((4, 4), bool)
+    image[0, 0] = image[1, 1] = image[3, 2] = image[2, 3] = True
+    rings = raster.outline(raster.from_array(image))
+    # From the top and the left, each clockwise from its upper left corner.
+    assert rings == (
+        (0, 0, 1, 0, 1, 1, 0, 1), (1, 1, 2, 1, 2, 2, 1, 2), (3, 2, 4, 2, 4, 3, 3, 3),
+        (2, 3, 3, 3, 3, 4, 2, 4),
+    )  # fmt: skip
+
+
+@given(any_image)
+def test_the_background_of_a_piece_may_touch_by_corners(image):
+    """A hole is a ring of its own that begins with an upper side that is not its highest."""
+    rings = raster.outline(raster.from_array(image))
+    xs, ys = ([np.array(ring[i::2]) for ring in rings] for i in (0, 1))
+    areas = [np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y) for x, y in zip(xs, ys, strict=True)]
+    assert [is_hole(ring) for ring in rings] == [area < 0 for area in areas]
+    # Pieces and holes: pixels belong together at sides, the background at corners too.
+    pieces = ndimage.label(image)[1]
+    around = ndimage.label(~np.pad(image, 1), np.ones((3, 3)))[1]
+    assert (len(rings), sum(map(is_hole, rings))) == (pieces + around - 1, around - 1)
 
 
 @given(any_image, st.data())

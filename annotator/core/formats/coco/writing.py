@@ -216,14 +216,17 @@ def _segmentation(annotation: Annotation, mask: Mask, width: int, height: int) -
     if annotation.polygons is not None:
         return [_short(ring) for ring in annotation.polygons]
     rings = exact_rings(mask)
-    return mask.to_coco() if rings is None else [_short(ring) for ring in rings]
+    # Corners of pixels are whole numbers.
+    return mask.to_coco() if rings is None else [[*map(int, ring)] for ring in rings]
 
 
 def exact_rings(mask: Mask) -> tuple[tuple[float, ...], ...] | None:
     """Exact polygons where they are a sensible way to say it; None for sieves and dust."""
-    if raster.runs(mask).size > 2 * _MAX_POLYGON_SPANS or len(raster.outline(mask)) > _MAX_RINGS:
+    # A run takes a byte at least.
+    may_be_long = len(mask.counts) > 2 * _MAX_POLYGON_SPANS
+    if may_be_long and raster.runs(mask).size > 2 * _MAX_POLYGON_SPANS:
         return None
-    return raster.exact_polygons(mask)
+    return None if len(raster.outline(mask)) > _MAX_RINGS else raster.exact_polygons(mask)
 
 
 def _short(ring: Sequence[float]) -> list[float]:
