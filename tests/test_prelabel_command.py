@@ -376,7 +376,7 @@ PROGRAM = textwrap.dedent(
     import resource, sys
     import pytest
     from annotator.app import main
-    from annotator.services import document, prelabelling
+    from annotator.services import prelabelling, saving
     from tests.models.toy_segmenter import ToyModel, register
 
     wait_at, limit = map(int, sys.argv[1:3])
@@ -388,7 +388,7 @@ PROGRAM = textwrap.dedent(
 
     model.on_encode = wait
     register(pytest.MonkeyPatch(), model)
-    prelabelling.PATIENCE = document.CLOSING = 0.3
+    prelabelling.PATIENCE = saving.CLOSING = 0.3
     if limit:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     sys.argv[1:] = ["prelabel", *sys.argv[3:]]

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QLockFile, QObject, Signal
 
@@ -17,7 +17,7 @@ from annotator.core.history import Change, difference
 from annotator.core.mask import Mask
 from annotator.core.vocabulary import TEMPLATES
 from annotator.services import journal, operations
-from annotator.services.coco_export import CocoExporter, CocoState, Listeners
+from annotator.services.coco_export import CocoExporter, CocoState
 from annotator.services.history_journal import Step, WriteJump, line_marks, origin_of
 from annotator.services.journal import DamagedJournal
 from annotator.services.name_memory import NameMemory
@@ -25,7 +25,8 @@ from annotator.services.opened_images import OpenedImage, OpenedImages
 from annotator.services.project_classes import ProjectClasses
 from annotator.services.project_folder import Place
 from annotator.services.project_history import ProjectHistory
-from annotator.services.store import Courier, Reader, SaveState, Store, explain_failure
+from annotator.services.saving import Saving
+from annotator.services.store import Reader, SaveState
 from annotator.services.whereabouts import Whereabouts
 
 if TYPE_CHECKING:
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DamagedJournal", "Document", "SaveState"]
 
-T = TypeVar("T")
-CLOSING = 10.0
-"""Seconds `close` waits for a disk that does not answer."""
 TEMPLATES_NOTE = "templates"
 
 
@@ -109,29 +107,14 @@ class Document(QObject):
         self._coco_path = coco_path
         self._closed = False
         self._load(db)
-        self.history = ProjectHistory(self, self._next_step, self._put, self._ask_journal)
-        self._unsaved = 0
-        self._unsaved_exported = 0
-        self._written = coco_state.generation
-        self._errors: dict[str, UserError | None] = {}
-        self._save_state = SaveState()
-        self._courier = Courier(self)
-        self._store = Store(place.journal, db, self._post_saved, self._post_error("journal"))
-        self._reader = Reader(place.journal, self._store.epoch)
-        # Opens the files now, so that reading goes on when the folder vanishes later.
-        self._reader.connection().execute("SELECT count(*) FROM notes").fetchone()
+        self._saving = Saving(place, db, coco_path, coco_state, self)
+        self._saving.state_changed.connect(self.save_state_changed)
+        self._saving.reported.connect(self.reported)
+        self._saving.saved.connect(self._take_saved)
+        self._saving.measured.connect(self._take_sizes)
+        self._put, self._ask = self._saving.put, self._saving.ask
+        self.history = ProjectHistory(self, self._next_step, self._put, self._ask)
         self._opened = OpenedImages(self._load_image, self._load_change)
-        self._exporter = CocoExporter(
-            place.folder,
-            coco_path,
-            place.coco_state,
-            coco_state,
-            Reader(place.journal, self._store.epoch),
-            self._listeners(),
-        )
-        if self._generation > self._written:
-            self._exporter.follow()
-        self._refresh_save_state()
 
     def _load(self, db: sqlite3.Connection) -> None:
         from annotator.services.image_order import ImageOrder
@@ -148,20 +131,8 @@ class Document(QObject):
         self._last_image = journal.load_counter(db, "image")
         self._last_annotation = journal.load_counter(db, "annotation")
         self._last_step = journal.load_counter(db, "step")
-        self._generation = journal.load_counter(db, "generation")
         self._memories: dict[str, NameMemory] = {}
         self._category_of: dict[int, int | None] = {}
-
-    def _listeners(self) -> Listeners:
-        post = self._courier.post
-        return Listeners(
-            written=lambda generation: post(lambda: self._take_written(generation)),
-            failing=self._post_error("coco"),
-            reported=lambda error: post(lambda: self.reported.emit(error)),
-            measured=lambda sizes: post(lambda: self._take_sizes(sizes)),
-            put=self._store.put,
-            settle=self._store.flush,
-        )
 
     # --- Where ---
 
@@ -352,7 +323,7 @@ class Document(QObject):
         if not opened.done:
             return None
         step = opened.done[-1]
-        self._move(key, opened, step, self._read(lambda: self._opened.change(step.id)).inverse)
+        self._move(key, opened, step, self._opened.change(step.id).inverse)
         opened.undone.append(opened.done.pop())
         return step.text
 
@@ -362,7 +333,7 @@ class Document(QObject):
         if not opened.undone:
             return None
         step = opened.undone[-1]
-        self._move(key, opened, step, self._read(lambda: self._opened.change(step.id)))
+        self._move(key, opened, step, self._opened.change(step.id))
         opened.done.append(opened.undone.pop())
         return step.text
 
@@ -573,11 +544,11 @@ class Document(QObject):
 
     def whereabouts(self) -> Whereabouts:
         """Where objects are, for one background thread; whoever gets it closes it."""
-        return Whereabouts(self.reader(), self._place.journal, self._store.flush)
+        return Whereabouts(self.reader(), self._place.journal, self._saving.store.flush)
 
     def reader(self) -> Reader:
         """Reads the journal on one background thread; whoever gets it closes it."""
-        return Reader(self._place.journal, self._store.epoch)
+        return self._saving.reader()
 
     def set_vector(self, annotation_id: int, space: str, vector: NDArray[np.float32]) -> None:
         """Remember what an object looks like: (d,) float32."""
@@ -590,7 +561,7 @@ class Document(QObject):
 
     def _memory(self, space: str) -> NameMemory:
         if space not in self._memories:
-            rows = self._read(lambda: journal.load_vectors(self._reader.connection(), space))
+            rows = self._ask(lambda db: journal.load_vectors(db, space))
             current = ((i, self._category_of.get(i, c), v) for i, c, v in rows)
             self._memories[space] = NameMemory(current)
         return self._memories[space]
@@ -598,8 +569,7 @@ class Document(QObject):
     def _category_id_of(self, annotation: int) -> int | None:
         if annotation in self._category_of:
             return self._category_of[annotation]
-        db = self._read(self._reader.connection)
-        return self._read(lambda: journal.load_category_of(db, annotation))
+        return self._ask(lambda db: journal.load_category_of(db, annotation))
 
     # --- Small things ---
 
@@ -615,31 +585,31 @@ class Document(QObject):
 
     def announce(self, notice: UserError) -> None:
         """Tell people something a moment later, when whoever opened the document listens."""
-        self._courier.post(lambda: self.reported.emit(notice))
+        self._saving.announce(notice)
 
     # --- Saving ---
 
     @property
     def save_state(self) -> SaveState:
         """How safe the work is."""
-        return self._save_state
+        return self._saving.state
 
     def save(self) -> None:
         """Write the COCO file now (in the background); `save_state_changed` tells when."""
-        self._exporter.write_now()
+        self._saving.exporter.write_now()
 
     def use_rle_only(self, rle_only: bool) -> None:
         """Whether the COCO file has masks as RLE even where a polygon would be exact."""
-        self._exporter.use_rle_only(rle_only)
+        self._saving.exporter.use_rle_only(rle_only)
 
     @property
     def exporter(self) -> CocoExporter:
         """Writes the COCO file."""
-        return self._exporter
+        return self._saving.exporter
 
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until every edit is durable; False if it is not within the time (seconds)."""
-        return self._store.flush(timeout)
+        return self._saving.store.flush(timeout)
 
     def close(self) -> None:
         """Finish saving, write the COCO file, end the threads, let other windows in.
@@ -648,59 +618,26 @@ class Document(QObject):
             UserError: the disk does not take the last edits; they were put aside elsewhere and the
                 message says where.
         """
-        from annotator.services.opening import put_aside, rescue_path
-
         if self._closed:
             return
         self._closed = True
         if self._order.is_rearranged:
             places = [(place, self.record(key).id) for place, key in enumerate(self._order.keys)]
-            self._store.put(operations.ArrangeImages(places))
-        self._store.flush(CLOSING)
-        self._exporter.close()
-        aside = rescue_path(self._place)
-        lost = self._store.close(CLOSING / 2, aside)
-        self._reader.close()
+            self._put(operations.ArrangeImages(places))
+        lost = self._saving.close()
         self._lock.unlock()
-        if any(operation.is_work for operation in lost):
-            raise put_aside(self._place, aside, lost, self._errors.get("journal"))
+        if lost is not None:
+            raise lost
 
     # --- Between the threads ---
 
-    def _put(self, operation: operations.Operation) -> None:
-        self._unsaved += operation.is_work
-        self._unsaved_exported += operation.is_exported
-        self._store.put(operation)
-        if operation.is_work or operation.is_exported:
-            self._refresh_save_state()
-
-    def _post_saved(self, batch: Sequence[operations.Operation], generation: int) -> None:
-        if generation:
-            self._exporter.follow()
-        self._courier.post(lambda: self._take_saved(batch, generation))
-
-    def _post_error(self, name: str) -> Callable[[UserError | None], None]:
-        return lambda error: self._courier.post(lambda: self._take_error(name, error))
-
-    def _take_saved(self, batch: Sequence[operations.Operation], generation: int) -> None:
-        self._generation = max(self._generation, generation)
+    def _take_saved(self, batch: Sequence[operations.Operation]) -> None:
         for operation in batch:
-            self._unsaved -= operation.is_work
-            self._unsaved_exported -= operation.is_exported
             if isinstance(operation, (operations.WriteEdit, operations.WriteMove, WriteJump)):
                 self._opened.release(operation.image, operation.step)
-        self._refresh_save_state()
         for operation in batch:
             if isinstance(operation, operations.WriteEdit):
                 self.edit_saved.emit(operation.step)
-
-    def _take_written(self, generation: int) -> None:
-        self._written = max(self._written, generation)
-        self._refresh_save_state()
-
-    def _take_error(self, name: str, error: UserError | None) -> None:
-        self._errors[name] = error
-        self._refresh_save_state()
 
     def _take_sizes(self, sizes: list[tuple[str, int, int, int]]) -> None:
         if self._closed:
@@ -709,14 +646,6 @@ class Document(QObject):
             if not self.record(key).width:
                 self.set_size(key, width, height, orientation)
 
-    def _refresh_save_state(self) -> None:
-        behind = self._unsaved_exported > 0 or self._generation > self._written
-        error = self._errors.get("journal") or self._errors.get("coco")
-        state = SaveState(self._unsaved, behind, error)
-        if state != self._save_state:
-            self._save_state = state
-            self.save_state_changed.emit(state)
-
     # --- Reading ---
 
     def _image_id(self, key: str) -> int:
@@ -724,25 +653,13 @@ class Document(QObject):
 
     def _opened_image(self, key: str) -> OpenedImage:
         image = self._image_id(key)
-        return self._read(lambda: self._opened.get(image))
+        return self._opened.get(image)
 
     def _load_image(self, image: int) -> OpenedImage:
-        db = self._reader.connection()
-        steps = journal.load_steps(db, image)
+        steps = self._ask(lambda db: journal.load_steps(db, image))
         done = [step for step in steps if not step.is_undone]
         undone = [step for step in reversed(steps) if step.is_undone]
-        return OpenedImage(journal.load_annotations(db, image), done, undone)
+        return OpenedImage(self._ask(lambda db: journal.load_annotations(db, image)), done, undone)
 
     def _load_change(self, step: int) -> Change:
-        return journal.load_change(self._reader.connection(), step)
-
-    def _ask_journal(self, question: Callable[[sqlite3.Connection], T]) -> T:
-        return self._read(lambda: question(self._reader.connection()))
-
-    def _read(self, action: Callable[[], T]) -> T:
-        try:
-            return action()
-        except sqlite3.OperationalError as error:
-            raise explain_failure(error, self._place.journal) from error
-        except (sqlite3.Error, ValueError, KeyError, TypeError) as error:
-            raise journal.damaged(self._place.journal, str(error)) from error
+        return self._ask(lambda db: journal.load_change(db, step))

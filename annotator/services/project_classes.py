@@ -44,12 +44,13 @@ class ProjectClasses:
             if category.name == name or clean_name(category.name) == name:
                 return category
         # A class removed before comes back as it was, so that its history still means it.
-        category = next((old for old in self.removed if old.name == name), None)
-        if category is not None:
-            self.removed.remove(category)
+        old = next((category for category in self.removed if category.name == name), None)
+        if old is not None:
+            self.removed.remove(old)
         else:
             self._last += 1
-            category = Category(self._last, name, color or next(colors_after(self.listed)))
+            color = color or next(colors_after(self.listed))
+        category = old or Category(self._last, name, color)
         self.listed.append(category)
         self._changed(True)
         return category

@@ -215,8 +215,8 @@ def test_a_share_that_goes_away_loses_no_group_step(qtbot: Any, tmp_path: Path) 
     document = Document.open(tmp_path)
     document.add_images(KEYS)
     document.flush()
-    share = Gone(document._store._db)
-    document._store._db = share  # type: ignore[assignment]
+    share = Gone(document._saving.store._db)
+    document._saving.store._db = share  # type: ignore[assignment]
     share.is_away = True
     group = document.history.begin("accept", "Batch")
 

@@ -395,7 +395,7 @@ def test_a_full_disk_pauses_it_until_there_is_room(
     desk = opened(folder)
     desk.until(lambda: len(desk.document.keys()) == 80)
     desk.document.flush()
-    db = desk.document._store._db
+    db = desk.document._saving.store._db
     pages = db.execute("PRAGMA page_count").fetchone()[0]
     db.execute(f"PRAGMA max_page_count={pages}")
     desk.run.start(EVERYTHING, list(desk.document.keys()))

@@ -16,8 +16,7 @@ import pytest
 from annotator.core import raster
 from annotator.core.annotation import Annotation
 from annotator.core.errors import UserError
-from annotator.services import coco_export
-from annotator.services import document as document_module
+from annotator.services import coco_export, saving
 from annotator.services.document import Document
 from annotator.services.journal import load_notes, open_journal
 from annotator.services.operations import WriteNote
@@ -36,7 +35,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def opened(qapp, monkeypatch):
-    monkeypatch.setattr(document_module, "CLOSING", 0.5)
+    monkeypatch.setattr(saving, "CLOSING", 0.5)
     documents = []
 
     def open_document(folder):
@@ -159,8 +158,8 @@ def test_a_full_disk_keeps_the_work_and_recovers_by_itself(qtbot, opened, folder
     document.flush()
     confirmed = []
     document.edit_saved.connect(confirmed.append)
-    pages = document._store._db.execute("PRAGMA page_count").fetchone()[0]
-    document._store._db.execute(f"PRAGMA max_page_count={pages}")
+    pages = document._saving.store._db.execute("PRAGMA page_count").fetchone()[0]
+    document._saving.store._db.execute(f"PRAGMA max_page_count={pages}")
     steps = [add(document, noise=True) for _ in range(60)]
     qtbot.waitUntil(lambda: document.save_state.error is not None)
     error = document.save_state.error
@@ -169,7 +168,7 @@ def test_a_full_disk_keeps_the_work_and_recovers_by_itself(qtbot, opened, folder
     assert document.save_state.pending > 50
     assert len(document.annotations("a.png")) == 61, "work goes on in memory"
     assert document.undo("a.png") == "Add"
-    document._store._db.execute("PRAGMA max_page_count=1000000")
+    document._saving.store._db.execute("PRAGMA max_page_count=1000000")
     qtbot.waitUntil(is_safe(document), timeout=10_000)
     assert [step for step in confirmed if step in steps] == steps
     assert ids_on_disk(folder) == [a.id for a in document.annotations("a.png")]
@@ -315,7 +314,7 @@ def test_work_that_cannot_be_saved_at_the_end_is_put_aside(
 
 def test_the_coco_file_waits_longer_when_writing_takes_long(monkeypatch, opened, folder):
     document = opened(folder)
-    exporter = document._exporter
+    exporter = document.exporter
     exporter._duration = 4.0
     before = time.monotonic()
     exporter.follow()
@@ -327,7 +326,7 @@ def test_the_coco_file_waits_longer_when_writing_takes_long(monkeypatch, opened,
 
 def test_many_edits_do_not_put_the_coco_file_off_for_ever(opened, folder):
     document = opened(folder)
-    exporter = document._exporter
+    exporter = document.exporter
     exporter._first = time.monotonic() - coco_export.LONGEST + 0.5
     exporter.follow()
     assert exporter._due - time.monotonic() < 1.0
