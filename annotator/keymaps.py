@@ -22,6 +22,8 @@ _LABELME: Bindings = MappingProxyType(
         # X-AnyLabeling R and P, labelme Ctrl+R and Ctrl+N.
         "tool.box": ("R", "Ctrl+R"),
         "tool.polygon": ("P", "Ctrl+N"),
+        "view.turn_right": ("Ctrl+Alt+Right",),
+        "view.turn_left": ("Ctrl+Alt+Left",),
         # X-AnyLabeling F finishes and B clears; labelme Enter and Esc.
         "prompt.accept": ("F", "Return", "Enter"),
         "prompt.clear": ("B", "Esc"),

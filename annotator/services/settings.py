@@ -36,6 +36,7 @@ class Settings:
         reopen_last: open the newest folder when started without one.
         crosshair: lines through the pointer across the image.
         pixel_grid: lines between pixels when near.
+        turn_alike: the view of every image of a project is turned alike.
         hover_preview: show what a click would give before the click.
         mask_opacity: 0.05 to 1.
         brush_size: diameter of the brush, image pixels, 1 to 1000.
@@ -62,6 +63,7 @@ class Settings:
     reopen_last: bool = True
     crosshair: bool = False
     pixel_grid: bool = True
+    turn_alike: bool = False
     hover_preview: bool = True
     mask_opacity: float = 0.45
     brush_size: float = 24.0
@@ -281,6 +283,7 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "reopen_last": _truth,
     "crosshair": _truth,
     "pixel_grid": _truth,
+    "turn_alike": _truth,
     "hover_preview": _truth,
     "mask_opacity": _number(float, 0.05, 1.0),
     "brush_size": _number(float, 1.0, 1000.0),

@@ -6,7 +6,6 @@ calls of the workspace.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -28,20 +27,23 @@ from annotator.services.workspace import EDITING_TOOLS
 from annotator.ui import canvas_hits as hits
 from annotator.ui import canvas_view as views
 from annotator.ui import items
+from annotator.ui.canvas_answers import Answers
+from annotator.ui.canvas_gestures import Gestures
 from annotator.ui.canvas_image import ImageView, spot
 from annotator.ui.canvas_keys import CanvasKeys
 from annotator.ui.canvas_layers import MaskLayer
-from annotator.ui.canvas_overlay import CandidateItems, Overlay
+from annotator.ui.canvas_overlay import Overlay
 from annotator.ui.canvas_painting import Painting
 from annotator.ui.canvas_preview import Previewer
+from annotator.ui.canvas_turning import Turning
 from annotator.ui.canvas_view import Frame
-from annotator.ui.gestures import Gesture, GestureEvent, Ghost, Grip, Resizing, Sketch
+from annotator.ui.gestures import GestureEvent, Ghost, Grip, Notches, Resizing, Sketch
 from annotator.ui.items import AnnotationItem
 from annotator.ui.pick_list import open_pick_list
 from annotator.ui.tools import TOOLS, Tool
 from annotator.ui.vertex_editing import VertexEditor
 from annotator.ui.wires import Wires
-from models.api import Box, MaskCandidate, Point, Prompt
+from models.api import Box, Point, Prompt
 
 if TYPE_CHECKING:
     from annotator.core.annotation import Annotation
@@ -55,8 +57,6 @@ if TYPE_CHECKING:
 
 HOLD_MS = 150
 """The last image stays this long while the next one is read: no grey flash between images."""
-SPINNER_DELAY_MS = 150
-SPINNER_MS = 50
 _MARK_HINT = "Drag to move. Right click, Alt+click or Delete removes it."
 _BUTTONS = {Qt.MouseButton.LeftButton: "left", Qt.MouseButton.RightButton: "right"}
 
@@ -88,22 +88,20 @@ class Canvas(ImageView):
         self._masks = MaskLayer()
         self._masks_hidden = False
         self._overlay = Overlay()
-        self._candidates = CandidateItems()
         self._colors: dict[int, str] = {}
-        self._finishing: tuple[tuple[str, MaskCandidate], ...] = ()
-        self._finishing_colors: dict[int, str] = {}
-        self._gesture: Gesture | None = None
-        self._parked: dict[tuple[str | None, str], tuple[Gesture, Sketch | None]] = {}
+        self._gestures = Gestures(self)
+        self._gestures.changed.connect(self.shape_changed)
         self._button = ""
         self._keys = CanvasKeys(self)
-        self._wheel_rest = 0
+        self._notches = Notches()
         self._preview = Previewer(workspace, self)
+        self._answers = Answers(self, self._overlay)
+        self.turning = Turning(self, settings)
         self.painting = Painting(self)
         self.vertices = VertexEditor(self)
         self._instead: dict[int, Mask] = {}
         self._hold_timer = self._timer(HOLD_MS, self._drop_stale)
         self._refine_timer = self._timer(0, self.viewport().update)
-        self._spinner_timer = self._timer(SPINNER_DELAY_MS, self._spin)
         self.setAccessibleName("Image canvas")
         self.setAccessibleDescription(
             "Shows the image and its objects. Arrow keys scroll or move selected objects; "
@@ -122,10 +120,6 @@ class Canvas(ImageView):
         workspace.selection_changed.connect(self._follow_selection)
         workspace.tool_changed.connect(self._follow_tool)
         workspace.draft_changed.connect(self._follow_draft)
-        workspace.candidates_changed.connect(self._follow_candidates)
-        workspace.preview_changed.connect(self._follow_preview)
-        workspace.working_changed.connect(self._follow_working)
-        workspace.finishing_changed.connect(self._follow_finishing)
         workspace.active_category_changed.connect(self._follow_active)
         workspace.proposals.filter_changed.connect(self._follow_filter)
         workspace.proposals.revealed.connect(self.reveal)
@@ -147,7 +141,7 @@ class Canvas(ImageView):
 
     def _forget_project(self) -> None:
         self._drop_gesture()
-        self._parked.clear()
+        self._gestures.forget()
         self._views.clear()
         self._shown_key = None
         self._clear_pixels()
@@ -187,10 +181,11 @@ class Canvas(ImageView):
         self._stale = False
         self._hold_timer.stop()
         self._sync_size()
+        self.show_turned(self.turning.of(image.key))
         self.restore_view(self._views.get(image.key, {"fit": True}))
         self._masks.replace_all(self._make_items())
         self._follow_selection(self._workspace.selection)
-        self._follow_finishing(self._finishing)
+        self._answers.show_finishing()
         self._unpark_gesture()
 
     def _show_failure(self, _key: str, error: UserError) -> None:
@@ -271,53 +266,7 @@ class Canvas(ImageView):
         hovered = self._overlay.mark_hovered
         if hovered is not None and hovered.target >= len(draft.marks):
             self._overlay.mark_hovered = None
-        self._show_candidate()
-
-    def _follow_candidates(self, _candidates: object) -> None:
-        self._overlay.preview = None
-        self._show_candidate()
-
-    def _show_candidate(self) -> None:
-        candidate = self._workspace.candidate
-        shown = None if candidate is None else self._candidates.item(candidate)
-        self._overlay.candidate = shown
-        self._candidates.keep(self._workspace.candidates)
-        self.viewport().update()
-
-    def _follow_preview(self, candidate: MaskCandidate | None) -> None:
-        if candidate is None and self._workspace.working:
-            # The click was made on what the preview shows: it stays until the answer is there.
-            return
-        self._overlay.preview = None if candidate is None else self._candidates.item(candidate)
-        self.viewport().update()
-
-    def _follow_working(self, working: bool) -> None:
-        self._spinner_timer.stop()
-        self._overlay.turn = None
-        if working:
-            self._spinner_timer.start(SPINNER_DELAY_MS)
-        elif self._overlay.preview is not None and not self._hovering():
-            self._overlay.preview = None
-        self.viewport().update()
-
-    def _spin(self) -> None:
-        self._overlay.turn = time.monotonic() % 1.0
-        self._spinner_timer.start(SPINNER_MS)
-        self.viewport().update()
-
-    def _follow_finishing(self, entries: tuple[tuple[str, MaskCandidate], ...]) -> None:
-        color = self._overlay.color
-        self._finishing_colors = {
-            id(candidate): self._finishing_colors.get(id(candidate), color)
-            for _, candidate in entries
-        }
-        self._overlay.finishing = tuple(
-            (self._candidates.item(candidate), self._finishing_colors[id(candidate)])
-            for key, candidate in entries
-            if key == self._shown_key
-        )
-        self._finishing = entries
-        self.viewport().update()
+        self._answers.show_candidate()
 
     def _follow_settings(self, settings: Settings) -> None:
         self._overlay.opacity = settings.mask_opacity
@@ -325,6 +274,8 @@ class Canvas(ImageView):
         self._image.set_grid(settings.pixel_grid)
         if not settings.hover_preview:
             self._preview.end()
+        if self._ready and self._shown_key is not None:
+            self.show_turned(self.turning.of(self._shown_key))
         self._show_crosshair()
         self.viewport().update()
 
@@ -339,22 +290,15 @@ class Canvas(ImageView):
         """
         wanted = frozenset(ids)
         boxes = [item.bounds for item in self._masks.items if item.annotation.id in wanted]
-        if not boxes:
-            return
-        box = Box(
-            min(b.x0 for b in boxes), min(b.y0 for b in boxes),
-            max(b.x1 for b in boxes), max(b.y1 for b in boxes),
-        )  # fmt: skip
-        zoom = max(self._view.zoom, views.CLOSE) if closer else self._view.zoom
-        self._set_view(views.framed(box, self._device_size(), zoom))
+        if boxes:
+            zoom = max(self._view.zoom, views.CLOSE) if closer else self._view.zoom
+            around = views.enclosing(boxes)
+            self._set_view(views.framed(around, self._device_size(), zoom, self._view.turn))
 
     def keep_in_view(self) -> None:
         """Follow the selected objects when nothing is seen of them any more."""
         area, chosen = self.frame().area, self._overlay.selected
-        boxes = [item.bounds for item in chosen]
-        if boxes and not any(
-            b.x0 < area.x1 and area.x0 < b.x1 and b.y0 < area.y1 and area.y0 < b.y1 for b in boxes
-        ):
+        if not any(views.overlap(item.bounds, area) for item in chosen):
             self.center_on(item.annotation.id for item in chosen)
 
     def reveal(self, annotation_id: int) -> None:
@@ -407,7 +351,7 @@ class Canvas(ImageView):
     @property
     def busy(self) -> bool:
         """Whether a gesture is running."""
-        return self._gesture is not None
+        return bool(self._gestures)
 
     @property
     def button_down(self) -> bool:
@@ -429,9 +373,14 @@ class Canvas(ImageView):
         """Lines that follow the edges of the image."""
         return Wires(self)
 
+    @property
+    def shown_key(self) -> str | None:
+        """The image that is shown, or about to be."""
+        return self._shown_key
+
     def repeat_move(self) -> None:
         """Tell the running gesture once more where the pointer is."""
-        if self._gesture is not None and self._pointer is not None:
+        if self._gestures and self._pointer is not None:
             at = self._pointer
             where = self.to_image(at)
             self._send(GestureEvent("move", where.x(), where.y(), at.x(), at.y()))
@@ -444,7 +393,7 @@ class Canvas(ImageView):
     @property
     def drawing(self) -> bool:
         """Whether a shape is being drawn: Enter, Escape and Backspace belong to it."""
-        return self._gesture is not None and self._tool.draws
+        return bool(self._gestures) and self._tool.draws
 
     @property
     def _tool(self) -> Tool:
@@ -452,7 +401,7 @@ class Canvas(ImageView):
 
     def escape(self) -> None:
         """Cancel the running gesture, else the open prompt, else the selection."""
-        if self._gesture is not None or self._keys.nudging:
+        if self._gestures or self._keys.nudging:
             self._drop_gesture()
         elif self._workspace.draft:
             self._workspace.clear_draft()
@@ -482,55 +431,32 @@ class Canvas(ImageView):
         if self.drawing and self._tool_id != "box":
             self._send(GestureEvent("take_back"))
             return True
-        if self.drawing or (self._gesture is not None and self._tool_id in EDITING_TOOLS):
+        if self.drawing or (self._gestures and self._tool_id in EDITING_TOOLS):
             self._drop_gesture()
             return True
         return False
 
     def _send(self, event: GestureEvent) -> None:
         """Start a gesture, or tell the running one what happened."""
-        try:
-            if self._gesture is not None:
-                self._gesture.send(event)
-            elif event.kind in ("press", "double"):
-                self._preview.end()
-                pressed = replace(event, kind="press", twice=event.kind == "double")
-                self._gesture = self._tool.gesture(self, pressed)
-                next(self._gesture)
-                self.shape_changed.emit()
-        except StopIteration:
-            self._gesture = None
-            self.shape_changed.emit()
+        if self._gestures.send(event, self._tool, self._preview.end):
             self._show_hovered()
 
     def _drop_gesture(self) -> None:
-        gesture, self._gesture = self._gesture, None
         self._keys.nudging.drop()
-        if gesture is not None:
-            gesture.close()
-        self.sketch(None)
+        self._gestures.drop()
         self._preview.end()
-        self.shape_changed.emit()
 
     def _park_gesture(self) -> None:
         """Before another tool or image: an unfinished polygon waits, anything else is cancelled."""
         self._keys.nudging.commit()
-        if self._gesture is not None and self._tool.kept:
-            place = (self._shown_key, self._tool_id)
-            self._parked[place] = (self._gesture, self._overlay.sketch)
-            self._gesture = None
-            self.sketch(None)
-            self.shape_changed.emit()
-        elif self._gesture is not None:
+        if self._tool.kept:
+            self._gestures.park((self._shown_key, self._tool_id), self._overlay.sketch)
+        elif self._gestures:
             self._drop_gesture()
         self._button = ""
 
     def _unpark_gesture(self) -> None:
-        kept = self._parked.pop((self._shown_key, self._tool_id), None)
-        if kept is not None and not self._stale:
-            self._gesture, sketch = kept
-            self.sketch(sketch)
-            self.shape_changed.emit()
+        self._gestures.unpark((self._shown_key, self._tool_id), usable=not self._stale)
 
     def sketch(self, sketch: Sketch | None) -> None:
         """Show an unfinished shape."""
@@ -628,10 +554,10 @@ class Canvas(ImageView):
             self._keys.use_space()
             self.show_cursor()
         elif button in _BUTTONS and self._ready:
-            if _BUTTONS[button] == self._button and self._gesture is not None:
+            if _BUTTONS[button] == self._button and self._gestures:
                 # Its release went elsewhere (a window that opened, say).
                 self._send(self._event("release", event))
-            elif self._button and self._gesture is not None:
+            elif self._button and self._gestures:
                 event.accept()
                 return
             self._button = _BUTTONS[button]
@@ -648,7 +574,7 @@ class Canvas(ImageView):
         self.follow_pointer(spot(event))
         if self._panning is not None:
             return
-        if self._gesture is not None:
+        if self._gestures:
             self._send(self._event("move", event))
         elif self._ready:
             self._show_hovered()
@@ -659,7 +585,7 @@ class Canvas(ImageView):
         super().mouseReleaseEvent(event)
         if not panned and self._button and _BUTTONS.get(event.button()) == self._button:
             self._button = ""
-            if self._gesture is not None:
+            if self._gestures:
                 self._send(self._event("release", event))
         self.show_cursor()
         event.accept()
@@ -693,9 +619,9 @@ class Canvas(ImageView):
             self.viewport().update()
         self._overlay.pointer = pointer
 
-    def _hovering(self) -> bool:
+    def hovering(self) -> bool:
         """Whether the pointer rests on the image with a tool that shows what a click would give."""
-        if self._pointer is None or not self._ready or self._gesture is not None:
+        if self._pointer is None or not self._ready or self._gestures:
             return False
         where = self.to_image(self._pointer)
         inside = Box(0, 0, *self.image_size()).contains(where.x(), where.y())
@@ -706,7 +632,7 @@ class Canvas(ImageView):
         overlay, at = self._overlay, self._pointer
         before = (overlay.mark_hovered, overlay.handle_hovered, overlay.hovered)
         overlay.mark_hovered = overlay.handle_hovered = None
-        if at is not None and self._ready and self._gesture is None and self._panning is None:
+        if at is not None and self._ready and not self._gestures and self._panning is None:
             where = self.to_image(at)
             x, y = where.x(), where.y()
             if self._tool_id == "smart":
@@ -715,7 +641,7 @@ class Canvas(ImageView):
                 overlay.handle_hovered = self.handle_at(x, y)
                 overlay.hovered = next(iter(self._items_at(x, y)), None)
             self.vertices.hover(x, y)
-            if overlay.mark_hovered is None and self._hovering():
+            if overlay.mark_hovered is None and self.hovering():
                 self._preview.ask(Prompt((Point(x, y),)))
             else:
                 self._preview.end()
@@ -736,7 +662,7 @@ class Canvas(ImageView):
             return Qt.CursorShape.OpenHandCursor
         grip = overlay.mark_hovered or overlay.handle_hovered
         if grip is not None:
-            return hits.grip_cursor(grip)
+            return hits.grip_cursor(grip, self._view)
         hovered = overlay.hovered
         if self._tool_id == "select" and hovered in overlay.selected and hovered is not None:
             return Qt.CursorShape.SizeAllCursor
@@ -760,25 +686,17 @@ class Canvas(ImageView):
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         """Alt sizes the brush or cycles the candidates; otherwise zoom or scroll."""
-        alt = event.modifiers() & Qt.KeyboardModifier.AltModifier
-        if alt and self._tool.paints:
-            self.painting.wheel(event)
-            event.accept()
-        elif alt and self.vertices.target() is not None:
-            self.vertices.wheel(event.angleDelta().y() or event.angleDelta().x())
-            event.accept()
-        elif alt:
-            # With Alt, Qt turns the wheel sideways.
-            self._cycle(event.angleDelta().y() or event.angleDelta().x())
-            event.accept()
-        else:
+        if not event.modifiers() & Qt.KeyboardModifier.AltModifier:
             super().wheelEvent(event)
-
-    def _cycle(self, angle: int) -> None:
-        self._wheel_rest += angle
-        steps = int(self._wheel_rest / 120)
-        self._wheel_rest -= steps * 120
-        if steps and len(self._workspace.candidates) > 1:
+            return
+        event.accept()
+        # With Alt, Qt turns the wheel sideways.
+        angle = event.angleDelta().y() or event.angleDelta().x()
+        if self._tool.paints:
+            self.painting.wheel(angle)
+        elif self.vertices.target() is not None:
+            self.vertices.wheel(angle)
+        elif (steps := self._notches.turn(angle)) and len(self._workspace.candidates) > 1:
             self._workspace.cycle_candidate(-steps)
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from PySide6.QtCore import QRectF, Qt
 
 from annotator.ui import items
+from annotator.ui.canvas_view import View
 from annotator.ui.gestures import DRAG, NEAR, Grip
 from annotator.ui.items import AnnotationItem
 from models.api import Box, Point
@@ -87,9 +88,9 @@ def items_in(drawn: Sequence[AnnotationItem], box: Box) -> list[AnnotationItem]:
     ]
 
 
-def grip_cursor(grip: Grip) -> Qt.CursorShape:
+def grip_cursor(grip: Grip, view: View) -> Qt.CursorShape:
     """The pointer over a handle, or over the mark of a point."""
     if grip.side == (0, 0):
         return Qt.CursorShape.PointingHandCursor
-    x, y = grip.side
+    x, y = view.on_screen(*grip.side)
     return _RESIZE_CURSORS.get((x, y)) or _RESIZE_CURSORS[(-x, -y)]

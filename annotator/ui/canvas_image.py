@@ -11,6 +11,7 @@ Three kinds of coordinates: image pixels, viewport pixels (Qt's logical pixels) 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QPoint, QPointF, QSize, Qt, QTimer, Signal
@@ -63,6 +64,8 @@ class ImageView(QAbstractScrollArea):
     """The `Box` of the image plane that is seen now (image pixels)."""
     zoom_changed = Signal(float)
     """Device pixels per image pixel."""
+    turn_changed = Signal(int)
+    """Quarter turns clockwise by which the image is shown, 0 to 3."""
 
     def __init__(self, settings: SettingsStore, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -147,7 +150,26 @@ class ImageView(QAbstractScrollArea):
     def fit(self) -> None:
         """The whole image, also when the window changes its size."""
         if self._image.pyramid is not None:
-            self._set_view(views.fitted(self._size(), self._device_size()), fit=True)
+            turn = self._view.turn
+            self._set_view(views.fitted(self._size(), self._device_size(), turn), fit=True)
+
+    @property
+    def turn(self) -> int:
+        """Quarter turns clockwise by which the image is shown, 0 to 3."""
+        return self._view.turn
+
+    def show_turned(self, turn: int) -> None:
+        """Turn what is seen about the middle of the viewport: the view, never the image."""
+        if turn == self._view.turn:
+            return
+        if not self.has_image or self._fit:
+            self._view = replace(self._view, turn=turn)
+            self.fit()
+        else:
+            x, y = (side / 2 for side in self._device_size())
+            place = self._view.to_image(x, y)
+            self._set_view(views.anchored(self._view.zoom, *place, x, y, turn))
+        self.turn_changed.emit(turn)
 
     def zoom(self) -> float:
         """Device pixels per image pixel."""
@@ -172,8 +194,9 @@ class ImageView(QAbstractScrollArea):
             return
         zoom, x, y = (float(v) for v in numbers if v is not None)
         width, height = self._device_size()
-        zoom = views.limited(zoom * self._scale, self._size(), (width, height))
-        self._set_view(views.anchored(zoom, x, y, width / 2, height / 2))
+        turn = self._view.turn
+        zoom = views.limited(zoom * self._scale, self._size(), (width, height), turn)
+        self._set_view(views.anchored(zoom, x, y, width / 2, height / 2, turn))
 
     def set_adjustment(self, adjustment: Adjustment) -> None:
         """Brightness, contrast and gamma, for viewing only."""
@@ -247,17 +270,17 @@ class ImageView(QAbstractScrollArea):
         """Change the zoom; the image position at `at` (viewport pixels) stays where it is."""
         if self._image.pyramid is None:
             return
-        viewport = self._device_size()
-        zoom = views.limited(zoom, self._size(), viewport)
+        viewport, turn = self._device_size(), self._view.turn
+        zoom = views.limited(zoom, self._size(), viewport, turn)
         if at is None:
             x, y = viewport[0] / 2, viewport[1] / 2
-            self._set_view(views.anchored(zoom, *self._view.to_image(x, y), x, y))
+            self._set_view(views.anchored(zoom, *self._view.to_image(x, y), x, y, turn))
             return
         # Turning the wheel over one spot must not creep: whole device pixels would add up.
         x, y = at.x() * self._scale, at.y() * self._scale
         kept = self._anchor is not None and self._anchor[0] == at
         spot = self._anchor[1] if kept and self._anchor is not None else self._view.to_image(x, y)
-        self._set_view(views.anchored(zoom, *spot, x, y))
+        self._set_view(views.anchored(zoom, *spot, x, y, turn))
         self._anchor = (at, spot)
 
     def pan(self, dx: float, dy: float) -> None:
@@ -271,11 +294,8 @@ class ImageView(QAbstractScrollArea):
         scale = self.viewport().devicePixelRatioF()
         if scale != self._scale:
             ratio, self._scale = scale / self._scale, scale
-            self._view = View(
-                self._view.zoom * ratio,
-                round(self._view.left * ratio),
-                round(self._view.top * ratio),
-            )
+            left, top = round(self._view.left * ratio), round(self._view.top * ratio)
+            self._view = replace(self._view, zoom=self._view.zoom * ratio, left=left, top=top)
         self._image.set_around(self._around())
 
     # --- Painting ---

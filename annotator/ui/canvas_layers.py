@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPoint, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QImage, QPainter, QPixmap, QRegion, QTransform
+from PySide6.QtGui import QColor, QImage, QPainter, QPixmap, QRegion
 
 from annotator.ui.canvas_view import Adjustment, View
 from models.api import Box
@@ -43,6 +44,11 @@ def _rects(region: QRegion) -> list[QRect]:
     return list(region)  # type: ignore[call-overload,no-any-return] # missing in the stubs
 
 
+def _alike(one: View, other: View) -> bool:
+    """Whether a picture of one view only has to be shifted for the other."""
+    return one.zoom == other.zoom and one.turn == other.turn
+
+
 class _Layer:
     """A picture of the viewport in device pixels, and the region of it that must be redrawn."""
 
@@ -63,7 +69,7 @@ class _Layer:
 
     def show(self, view: View, size: QSize) -> None:
         """Follow the view: shift what is drawn, or start again."""
-        if size != self._picture.size() or view.zoom != self._view.zoom:
+        if size != self._picture.size() or not _alike(view, self._view):
             self._restart(size)
         elif view != self._view:
             self._scroll(self._view.left - view.left, self._view.top - view.top)
@@ -85,9 +91,8 @@ class _Layer:
         self._missing = moved.united(QRegion(whole).subtracted(kept))
 
     def _area(self, rect: QRect) -> Box:
-        x0, y0 = self._view.to_image(rect.left(), rect.top())
-        x1, y1 = self._view.to_image(rect.right() + 1, rect.bottom() + 1)
-        return Box(x0, y0, x1, y1)
+        first = self._view.to_image(rect.left(), rect.top())
+        return Box.spanning(*first, *self._view.to_image(rect.right() + 1, rect.bottom() + 1))
 
 
 class ImageLayer(_Layer):
@@ -128,9 +133,13 @@ class ImageLayer(_Layer):
         """Where the image lies in the viewport, device pixels."""
         if self.pyramid is None:
             return QRect()
-        zoom = self._view.zoom
-        size = QSize(round(self.pyramid.width * zoom), round(self.pyramid.height * zoom))
-        return QRect(QPoint(-self._view.left, -self._view.top), size.expandedTo(QSize(1, 1)))
+        view = self._view
+        width = max(round(self.pyramid.width * view.zoom), 1)
+        height = max(round(self.pyramid.height * view.zoom), 1)
+        # The image turns about its first corner: the opposite one may lie on any side of it.
+        x, y = view.on_screen(width, height)
+        left, top = min(x, 0) - view.left, min(y, 0) - view.top
+        return QRect(left, top, abs(x), abs(y))
 
     def paint(self, painter: QPainter) -> None:
         """Bring the picture up to date and draw it; the painter counts device pixels."""
@@ -237,8 +246,8 @@ class MaskLayer(_Layer):
         wide = QSize(size.width() + 2 * MARGIN, size.height() + 2 * MARGIN)
         off_x, off_y = view.left - MARGIN - self._view.left, view.top - MARGIN - self._view.top
         far = max(abs(off_x), abs(off_y)) > MARGIN * 3 // 4
-        if far or wide != self._picture.size() or view.zoom != self._view.zoom:
-            super().show(View(view.zoom, view.left - MARGIN, view.top - MARGIN), wide)
+        if far or wide != self._picture.size() or not _alike(view, self._view):
+            super().show(replace(view, left=view.left - MARGIN, top=view.top - MARGIN), wide)
             off_x = off_y = 0
         self._visible = QRect(QPoint(off_x + MARGIN, off_y + MARGIN), size)
 
@@ -251,10 +260,10 @@ class MaskLayer(_Layer):
             self.invalidate(self._device_rect(item.bounds))
 
     def _device_rect(self, box: Box) -> QRect:
-        x0, y0 = self._view.to_device(box.x0, box.y0)
-        x1, y1 = self._view.to_device(box.x1, box.y1)
-        reach = _REACH * self._scale
-        rect = QRectF(x0 - reach, y0 - reach, x1 - x0 + 2 * reach, y1 - y0 + 2 * reach)
+        seen, reach = self._view.device_box(box), _REACH * self._scale
+        rect = QRectF(
+            seen.x0 - reach, seen.y0 - reach, seen.width + 2 * reach, seen.height + 2 * reach
+        )
         return rect.intersected(QRectF(self._picture.rect())).toAlignedRect()
 
     def _restart(self, size: QSize) -> None:
@@ -286,7 +295,8 @@ class MaskLayer(_Layer):
         if self.pending:
             self._refresh()
         seen = self._visible
-        if self._missing.intersects(seen) and not self._old.isNull():
+        turned = self._old_view.turn != self._view.turn
+        if self._missing.intersects(seen) and not self._old.isNull() and not turned:
             self._paint_old(painter)
         elif not self._missing.intersects(seen):
             self._old = QPixmap()
@@ -306,10 +316,9 @@ class MaskLayer(_Layer):
 
     def _refresh(self) -> None:
         end = time.perf_counter() + BUDGET
-        view = self._view
         self._count_crowd()
         with QPainter(self._picture) as onto:
-            onto.setTransform(QTransform(view.zoom, 0, 0, view.zoom, -view.left, -view.top))
+            onto.setTransform(self._view.transform)
             while self.pending and time.perf_counter() < end:
                 tile = self._next_tile()
                 if not self._refresh_tile(onto, tile, end):

@@ -122,7 +122,7 @@ class Overlay:
             if isinstance(shape, Box) and not item.annotation.locked:
                 grip = self.handle_hovered
                 held = grip is not None and grip.target == item.annotation.id
-                side = grip.side if grip is not None and held else None
+                side = frame.view.on_screen(*grip.side) if grip is not None and held else None
                 items.draw_handles(
                     painter, frame.rect(shape), QColor(item.color or "#808080"), side
                 )
@@ -153,7 +153,7 @@ class Overlay:
                 rect = frame.rect(mark)
                 items.draw_frame(painter, rect, color)
                 held = hovered is not None and hovered.target == place
-                side = hovered.side if hovered is not None and held else None
+                side = frame.view.on_screen(*hovered.side) if hovered is not None and held else None
                 items.draw_handles(painter, rect, color, side)
         for place, mark in enumerate(self.marks):
             if isinstance(mark, Point):

@@ -6,11 +6,12 @@ import math
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QRect, QRectF, QSize, QTimer
-from PySide6.QtGui import QColor, QEventPoint, QPainter, QPointingDevice, QTabletEvent, QWheelEvent
+from PySide6.QtGui import QColor, QEventPoint, QPainter, QPointingDevice, QTabletEvent
 
 from annotator.core.errors import UserError
 from annotator.ui import items
 from annotator.ui.canvas_view import Frame
+from annotator.ui.gestures import Notches
 
 if TYPE_CHECKING:
     from annotator.core.annotation import Annotation
@@ -46,7 +47,7 @@ class Painting(QObject):
         self._removing = False
         self._telling = QTimer(self, singleShot=True, interval=_TOLD_MS)
         self._telling.timeout.connect(self.show_ring)
-        self._rest = 0
+        self._notches = Notches()
         self.pressure = 1.0
         """Of the pen, 0 to 1; 1 while there is none."""
         self.pen_removes = False
@@ -150,12 +151,9 @@ class Painting(QObject):
         self.show_ring()
         self._canvas.workspace.noticed.emit(f"Brush: {self.size:g} pixels")
 
-    def wheel(self, event: QWheelEvent) -> None:
+    def wheel(self, angle: int) -> None:
         """Alt and the wheel: the size of the brush."""
-        # With Alt, Qt turns the wheel sideways.
-        self._rest += event.angleDelta().y() or event.angleDelta().x()
-        steps = int(self._rest / 120)
-        self._rest -= steps * 120
+        steps = self._notches.turn(angle)
         if steps:
             self.resize(steps)
 

@@ -161,6 +161,9 @@ def render(
     Returns:
         (height, width, 4) uint8 in the memory order of `QImage.Format_RGB32`.
     """
+    if view.turn:
+        part = view.upright(x, y, width, height)
+        return turned(render(pyramid, View(view.zoom), *part, table, grid=grid), view.turn)
     level = pyramid.level(view.zoom)
     if view.zoom >= NEAREST_FROM:
         shown = _nearest(level, view, x, y, width, height, table)
@@ -168,6 +171,12 @@ def render(
             _draw_grid(shown, view, x, y)
         return shown
     return _display(_smooth(level, view, x, y, width, height), table)
+
+
+def turned(pixels: Pixels, turn: int) -> Pixels:
+    """(h, w) or (h, w, n) uint8 after this many quarter turns clockwise, 1 to 3."""
+    codes = (cv2.ROTATE_90_CLOCKWISE, cv2.ROTATE_180, cv2.ROTATE_90_COUNTERCLOCKWISE)
+    return cv2.rotate(pixels, codes[turn - 1]).astype(np.uint8, copy=False)
 
 
 def _display(pixels: Pixels, table: Lut | None) -> Pixels:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from PySide6.QtCore import QPointF, QRectF
-from PySide6.QtGui import QPainter
+from PySide6.QtGui import QPainter, QTransform
 
 from models.api import Box
+
+Length = TypeVar("Length", int, float)
 
 MAX_ZOOM = 128.0
 """Device pixels per image pixel."""
@@ -20,6 +24,8 @@ CLOSE = 8.0
 """Device pixels per image pixel at which a selection is close enough."""
 STEP = 1.25
 """Factor of one zoom command."""
+_TURNS = ((1, 0), (0, 1), (-1, 0), (0, -1))
+"""Cosine and sine of no, one, two and three quarter turns clockwise; y points down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +62,59 @@ class View:
         left: device pixels between the image's left edge and the viewport's, positive when the
             image begins outside.
         top: the same, vertically.
+        turn: quarter turns clockwise, 0 to 3, about the image's first corner; `left` and `top`
+            say where that corner lies.
     """
 
     zoom: float = 1.0
     left: int = 0
     top: int = 0
+    turn: int = 0
 
     def to_device(self, x: float, y: float) -> tuple[float, float]:
         """Image position to device pixels of the viewport."""
+        if self.turn:
+            x, y = self.on_screen(x, y)
         return x * self.zoom - self.left, y * self.zoom - self.top
 
     def to_image(self, x: float, y: float) -> tuple[float, float]:
         """Device pixels of the viewport to image position."""
-        return (x + self.left) / self.zoom, (y + self.top) / self.zoom
+        x, y = (x + self.left) / self.zoom, (y + self.top) / self.zoom
+        return self.in_image(x, y) if self.turn else (x, y)
+
+    def on_screen(self, dx: Length, dy: Length) -> tuple[Length, Length]:
+        """A direction in the image as it is seen."""
+        cosine, sine = _TURNS[self.turn]
+        return dx * cosine - dy * sine, dx * sine + dy * cosine
+
+    def in_image(self, dx: Length, dy: Length) -> tuple[Length, Length]:
+        """A direction on the screen in the image."""
+        cosine, sine = _TURNS[self.turn]
+        return dx * cosine + dy * sine, dy * cosine - dx * sine
+
+    def seen_size(self, size: tuple[Length, Length]) -> tuple[Length, Length]:
+        """Width and height of something in the image as it is seen."""
+        return (size[1], size[0]) if self.turn % 2 else size
+
+    def device_box(self, box: Box) -> Box:
+        """Image rectangle to device pixels of the viewport."""
+        return Box.spanning(*self.to_device(box.x0, box.y0), *self.to_device(box.x1, box.y1))
+
+    def upright(self, x: int, y: int, width: int, height: int) -> tuple[int, int, int, int]:
+        """Where a rectangle of device pixels lies in the image that is zoomed, but not turned.
+
+        Returns:
+            Its left and top edge, counted from the image's, its width and its height.
+        """
+        x, y = x + self.left, y + self.top
+        (x0, y0), (x1, y1) = self.in_image(x, y), self.in_image(x + width, y + height)
+        return min(x0, x1), min(y0, y1), abs(x1 - x0), abs(y1 - y0)
+
+    @property
+    def transform(self) -> QTransform:
+        """Image to device pixels, for painters."""
+        cosine, sine = (part * self.zoom for part in _TURNS[self.turn])
+        return QTransform(cosine, sine, -sine, cosine, -self.left, -self.top)
 
     def panned(self, dx: int, dy: int) -> View:
         """The image moved by whole device pixels to the right and down."""
@@ -76,9 +122,7 @@ class View:
 
     def box(self, width: float, height: float) -> Box:
         """The part of the image plane seen in a viewport of this size (device pixels)."""
-        x0, y0 = self.to_image(0, 0)
-        x1, y1 = self.to_image(width, height)
-        return Box(x0, y0, x1, y1)
+        return Box.spanning(*self.to_image(0, 0), *self.to_image(width, height))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,50 +157,72 @@ class Frame:
 
     def rect(self, box: Box) -> QRectF:
         """Image rectangle to viewport rectangle."""
-        return QRectF(self.point(box.x0, box.y0), self.point(box.x1, box.y1))
+        rect = QRectF(self.point(box.x0, box.y0), self.point(box.x1, box.y1))
+        return rect.normalized() if self.view.turn else rect
 
     def enter_image(self, painter: QPainter) -> None:
         """Let the painter count image pixels (call inside save and restore)."""
         painter.translate(-self.view.left / self.scale, -self.view.top / self.scale)
         painter.scale(self.view.zoom / self.scale, self.view.zoom / self.scale)
+        if self.view.turn:
+            painter.rotate(90 * self.view.turn)
 
 
-def anchored(zoom: float, x: float, y: float, at_x: float, at_y: float) -> View:
-    """The view of this zoom that shows image position x, y at a device position."""
-    return View(zoom, round(x * zoom - at_x), round(y * zoom - at_y))
+def anchored(zoom: float, x: float, y: float, at_x: float, at_y: float, turn: int = 0) -> View:
+    """The view of this zoom and turn that shows image position x, y at a device position."""
+    view = View(zoom, turn=turn)
+    x, y = view.to_device(x, y)
+    return replace(view, left=round(x - at_x), top=round(y - at_y))
 
 
-def fitted(size: tuple[int, int], viewport: tuple[int, int], margin: int = FIT_MARGIN) -> View:
+def fitted(
+    size: tuple[int, int], viewport: tuple[int, int], turn: int = 0, margin: int = FIT_MARGIN
+) -> View:
     """The whole image, as large as it can be (small images at most 8 times enlarged)."""
-    (width, height), (view_width, view_height) = size, viewport
+    (width, height), (view_width, view_height) = View(turn=turn).seen_size(size), viewport
     room_x, room_y = max(view_width - 2 * margin, 1), max(view_height - 2 * margin, 1)
     zoom = min(room_x / max(width, 1), room_y / max(height, 1), 8.0)
-    return anchored(zoom, width / 2, height / 2, view_width / 2, view_height / 2)
+    return anchored(zoom, size[0] / 2, size[1] / 2, view_width / 2, view_height / 2, turn)
 
 
-def framed(box: Box, viewport: tuple[int, int], zoom: float) -> View:
+def framed(box: Box, viewport: tuple[int, int], zoom: float, turn: int = 0) -> View:
     """The box in the middle, at this zoom or at one where it fits."""
-    room = min(
-        viewport[0] / max(box.width * 1.25, 1e-6), viewport[1] / max(box.height * 1.25, 1e-6)
-    )
+    width, height = View(turn=turn).seen_size((box.width, box.height))
+    room = min(viewport[0] / max(width * 1.25, 1e-6), viewport[1] / max(height * 1.25, 1e-6))
     x, y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
-    return anchored(min(zoom, room), x, y, viewport[0] / 2, viewport[1] / 2)
+    return anchored(min(zoom, room), x, y, viewport[0] / 2, viewport[1] / 2, turn)
 
 
-def limited(zoom: float, size: tuple[int, int], viewport: tuple[int, int]) -> float:
+def enclosing(boxes: Sequence[Box]) -> Box:
+    """The smallest box around some."""
+    return Box(
+        min(b.x0 for b in boxes), min(b.y0 for b in boxes),
+        max(b.x1 for b in boxes), max(b.y1 for b in boxes),
+    )  # fmt: skip
+
+
+def overlap(one: Box, other: Box) -> bool:
+    """Whether two boxes have an area in common."""
+    return one.x0 < other.x1 and other.x0 < one.x1 and one.y0 < other.y1 and other.y0 < one.y1
+
+
+def limited(zoom: float, size: tuple[int, int], viewport: tuple[int, int], turn: int = 0) -> float:
     """The nearest zoom that is allowed for an image of this size."""
-    fit = fitted(size, viewport).zoom
+    fit = fitted(size, viewport, turn).zoom
     smallest = min(MIN_SIDE / max(*size, 1), fit / 2, 1.0)
     return min(max(zoom, smallest), MAX_ZOOM)
 
 
 def kept_near(view: View, size: tuple[int, int], viewport: tuple[int, int]) -> View:
     """The view moved so that the middle of the viewport shows some of the image."""
-    width, height = (side * view.zoom for side in size)
-    middle_x, middle_y = viewport[0] / 2, viewport[1] / 2
-    left = min(max(view.left, math.ceil(-middle_x)), math.floor(max(width - middle_x, -middle_x)))
-    top = min(max(view.top, math.ceil(-middle_y)), math.floor(max(height - middle_y, -middle_y)))
+    image = replace(view, left=0, top=0).device_box(Box(0, 0, *size))
+    left = _between(view.left, image.x0 - viewport[0] / 2, image.x1 - viewport[0] / 2)
+    top = _between(view.top, image.y0 - viewport[1] / 2, image.y1 - viewport[1] / 2)
     return replace(view, left=left, top=top)
+
+
+def _between(value: int, low: float, high: float) -> int:
+    return min(max(value, math.ceil(low)), math.floor(high))
 
 
 def stepped(zoom: float, step: int) -> float:

@@ -166,6 +166,20 @@ class Surface(Protocol):
         """Ask the window for the context menu."""
 
 
+class Notches:
+    """Counts the notches of a wheel; fine wheels and touch pads send parts of one."""
+
+    def __init__(self) -> None:
+        self._rest = 0
+
+    def turn(self, angle: int) -> int:
+        """Whole notches after a further turn, eighths of a degree."""
+        self._rest += angle
+        whole = int(self._rest / 120)
+        self._rest -= whole * 120
+        return whole
+
+
 def distance(first: GestureEvent, second: GestureEvent) -> float:
     """Viewport pixels between two events."""
     return math.hypot(first.view_x - second.view_x, first.view_y - second.view_y)

@@ -173,11 +173,14 @@ def draw_path(painter: QPainter, path: QPainterPath, look: Style) -> None:
     """Fill and stroke."""
     if look.strokes[0].isCosmetic():
         painter.fillPath(path, look.fill)
-        shift = 1 / painter.transform().m11()
+        # One device pixel to the right and down, in the image, which may be turned.
+        mapping = painter.transform()
+        a, b = mapping.m11(), mapping.m12()
+        x, y = (a + b) / (a * a + b * b), (a - b) / (a * a + b * b)
         for shadow in look.strokes[:-1]:
-            painter.translate(shift, shift)
+            painter.translate(x, y)
             painter.strokePath(path, shadow)
-            painter.translate(-shift, -shift)
+            painter.translate(-x, -y)
         painter.strokePath(path, look.strokes[-1])
         return
     painter.setBrush(look.fill)

@@ -16,6 +16,7 @@ from PySide6.QtGui import QColor, QImage, QPainter
 from annotator.core import raster
 from annotator.core.mask import Mask
 from annotator.core.raster import Crop
+from annotator.ui import canvas_pixels
 from annotator.ui.canvas_view import View
 from models.api import Box
 
@@ -110,10 +111,9 @@ class LiveMask:
 
     def _device_rect(self, box: Box) -> QRect:
         """The device pixels a part of the image may change, outline included."""
-        x0, y0 = self._view.to_device(box.x0, box.y0)
-        x1, y1 = self._view.to_device(box.x1, box.y1)
-        left, top = math.floor(x0) - 3, math.floor(y0) - 3
-        return QRect(left, top, math.ceil(x1) + 3 - left, math.ceil(y1) + 3 - top)
+        seen = self._view.device_box(box)
+        left, top = math.floor(seen.x0) - 3, math.floor(seen.y0) - 3
+        return QRect(left, top, math.ceil(seen.x1) + 3 - left, math.ceil(seen.y1) + 3 - top)
 
     def _renew(self, box: Box) -> None:
         rect = self._device_rect(box)
@@ -140,7 +140,7 @@ class LiveMask:
             return
         x, y, w, h = rect.x(), rect.y(), rect.width(), rect.height()
         # One pixel more on all sides, for the outline.
-        inside = self._seen(x - 1, y - 1, w + 2, h + 2)
+        inside = self._seen(self._view, x - 1, y - 1, w + 2, h + 2)
         middle = inside[1:-1, 1:-1]
         # A pixel of the outline differs from one of its four neighbours.
         edge = inside[:-2, 1:-1] ^ middle
@@ -149,9 +149,11 @@ class LiveMask:
         kinds = middle.view(np.uint8) + 2 * edge.view(np.uint8)
         np.take(self._colors, kinds, out=self._picture[y : y + h, x : x + w], mode="clip")
 
-    def _seen(self, x: int, y: int, w: int, h: int) -> NDArray[np.bool_]:
+    def _seen(self, view: View, x: int, y: int, w: int, h: int) -> NDArray[np.bool_]:
         """The mask at the middle of every device pixel of a rectangle; outside the image False."""
-        view = self._view
+        if view.turn:
+            flat = self._seen(View(view.zoom), *view.upright(x, y, w, h))
+            return canvas_pixels.turned(flat.view(np.uint8), view.turn).view(np.bool_)
         columns = np.floor((np.arange(x, x + w) + 0.5 + view.left) / view.zoom).astype(np.int64)
         rows = np.floor((np.arange(y, y + h) + 0.5 + view.top) / view.zoom).astype(np.int64)
         seen = np.zeros((h, w), bool)

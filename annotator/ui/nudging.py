@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from PySide6.QtGui import QKeyEvent
 
     from annotator.ui.canvas import Canvas
+    from annotator.ui.canvas_view import View
 
 ARROWS = {
     Qt.Key.Key_Left: (-1, 0),
@@ -23,9 +24,9 @@ LARGE = 10
 """Pixels an arrow key with Shift moves."""
 
 
-def steps(event: QKeyEvent) -> tuple[int, int]:
-    """By how many pixels an arrow key moves things."""
-    dx, dy = ARROWS[Qt.Key(event.key())]
+def steps(event: QKeyEvent, view: View) -> tuple[int, int]:
+    """By how many image pixels an arrow key moves things; its direction is that on the screen."""
+    dx, dy = view.in_image(*ARROWS[Qt.Key(event.key())])
     length = LARGE if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else 1
     return dx * length, dy * length
 
@@ -57,7 +58,7 @@ class Nudging(QObject):
         workspace = self._canvas.workspace
         if workspace.draft or all(a.locked for a in workspace.selected):
             return False
-        dx, dy = steps(event)
+        dx, dy = steps(event, self._canvas.frame().view)
         so_far = self._ghost or Ghost(0, 0)
         self._ids = workspace.selection
         self._down.add(event.key())

@@ -32,6 +32,8 @@ class StatusBar(QStatusBar):
         self._size = self._field("Image size", 14)
         self._pointer = self._field("Pointer position and pixel value", 34)
         self._zoom = self._field("Zoom", 7)
+        self._turn = self._field("Rotation of the view; image and objects stay as they are", 0)
+        self._turn.hide()
         self._model = self._field("Model in use", 20)
         self._saved = self._field("State of saving", 16)
         self._overlap = self._field("Whether objects may overlap", 0)
@@ -73,6 +75,11 @@ class StatusBar(QStatusBar):
         """Show the zoom, 1.0 meaning one image pixel per screen pixel."""
         percent = zoom * 100
         self._zoom.setText(f"{percent:.0f} %" if percent >= 10 else f"{percent:.1f} %")
+
+    def show_turn(self, turn: int) -> None:
+        """Say that the view is turned by this many quarter turns clockwise."""
+        self._turn.setText(f"⟳ {90 * turn}°" if turn else "")
+        self._turn.setVisible(turn != 0)
 
     def show_model(self, spec: SegmenterSpec) -> None:
         """Name the model honestly; say where it runs and how much of the detail it sees."""

@@ -13,7 +13,7 @@ from annotator.core.mask import Mask
 from annotator.services.task_queue import TaskQueue
 from annotator.ui import items
 from annotator.ui.detail_bar import DetailBar
-from annotator.ui.gestures import DRAG, NEAR
+from annotator.ui.gestures import DRAG, NEAR, Notches
 from annotator.ui.nudging import ARROWS, steps
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class VertexEditor(QObject):
         self._nudge = (0, 0)
         self._down: set[int] = set()
         self._bar: DetailBar | None = None
-        self._wheel_rest = 0
+        self._notches = Notches()
         self.rings: tuple[Ring, ...] = ()
         """Of the mask as it is; () while they are traced."""
         self.chosen: frozenset[Handle] = frozenset()
@@ -149,10 +149,7 @@ class VertexEditor(QObject):
 
     def wheel(self, angle: int) -> None:
         """Alt and the wheel: away from you shows more vertices."""
-        self._wheel_rest += angle
-        notches = int(self._wheel_rest / 120)
-        self._wheel_rest -= notches * 120
-        self.set_detail(self.detail - notches)
+        self.set_detail(self.detail - self._notches.turn(angle))
 
     # --- What is under the pointer ---
 
@@ -280,7 +277,7 @@ class VertexEditor(QObject):
             return False
         key = event.key()
         if key in ARROWS:
-            dx, dy = steps(event)
+            dx, dy = steps(event, self._canvas.frame().view)
             self._nudge = self._nudge[0] + dx, self._nudge[1] + dy
             self._down.add(key)
             self.show_moved(*self._nudge)

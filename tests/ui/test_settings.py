@@ -16,6 +16,7 @@ FULL = Settings(
     recent_folders=("/data/Übung, 1", "/data/日本語"),
     reopen_last=False,
     crosshair=True,
+    turn_alike=True,
     pixel_grid=False,
     hover_preview=False,
     mask_opacity=0.1 + 0.2,
