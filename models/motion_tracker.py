@@ -49,6 +49,11 @@ class MotionTracker:
         """See `models.tracking.Tracker`."""
         return self._spec
 
+    @property
+    def device(self) -> str:
+        """See `models.tracking.Tracker`: that of the model it asks."""
+        return str(getattr(self._segmenter, "device", ""))
+
     def begin(self, pixels: Pixels, given: dict[int, Mask]) -> dict[int, float]:
         """See `models.tracking.Tracker`: masks of people are never refused, unless empty."""
         self._frame, self._objects = motion.frame(pixels), {}

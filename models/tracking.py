@@ -1,6 +1,6 @@
 """Models that follow objects through a sequence: frames one after the other, in bounded memory.
 
-Each is one file in `models.trackers` with a `SPEC`. A tracker has a current frame and knows of
+Each is one file in `models.trackers` with `SPECS`. A tracker has a current frame and knows of
 earlier ones only what it needs for the next, so a sequence may have any length.
 """
 
@@ -50,19 +50,25 @@ class Tracker(Protocol):
     """Follows objects through one sequence.
 
     `begin` comes first, then `step` for the frames after it. All masks have the size of their
-    frame; a frame of another size than the one before is a cut, and objects end there.
+    frame; a frame of another size than the one before is a cut, where objects may end. What takes
+    long calls `models.encoding.passed` after each of its steps.
     """
 
     @property
     def spec(self) -> TrackerSpec:
         """The description this instance was made from."""
 
+    @property
+    def device(self) -> str:
+        """Where it runs, and why; sentences for people."""
+
     def begin(self, pixels: Pixels, given: dict[int, Mask]) -> dict[int, float]:
-        """The first frame, or the one after a cut, with what is known in it.
+        """The first frame, with what is known in it.
 
         Args:
             pixels: (H, W, 3) uint8 RGB.
-            given: (H, W) masks by the number of their object; none: only what it finds itself.
+            given: (H, W) masks by the number of their object; none: only what it finds itself, and
+                `step` is given this frame again, to find it.
 
         Returns:
             For each of them how well it was recognised, 0 to 1 (IoU); 0 for one that was refused
@@ -118,7 +124,7 @@ def trackers() -> dict[str, TrackerSpec]:
 
     names = sorted(entry.name for entry in pkgutil.iter_modules(models.trackers.__path__))
     modules = [importlib.import_module(f"models.trackers.{name}") for name in names]
-    specs: list[TrackerSpec] = [module.SPEC for module in modules]
+    specs: list[TrackerSpec] = [spec for module in modules for spec in module.SPECS]
     return {spec.id: spec for spec in sorted(specs, key=lambda spec: (spec.finds, spec.id))}
 
 

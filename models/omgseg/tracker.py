@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch  # noqa: TID253
 
+from models.api import ModelError
 from models.encoding import passed
-from models.networks.omgseg.found import FindsEverything, Found, Framing
+from models.networks.omgseg.found import Found, Framing
 from models.networks.omgseg.fusion import render
 from models.networks.omgseg.tracking import Tracks, painted, start_from
-from models.omgseg.pictures import VIDEO, framed
+from models.omgseg.network_files import spared
+from models.omgseg.pictures import VIDEO, encoded, framed
 from models.tracking import Seen, TrackerSpec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
+
+    from models.omgseg.network_files import OpenedNetwork
 
     Pixels = NDArray[np.uint8]
     Mask = NDArray[np.bool_]
@@ -36,8 +40,7 @@ class QueryTracker:
 
     Args:
         spec: the description this instance is made for.
-        network: OMG-Seg or RAP-SAM.
-        device: where it is.
+        opened: OMG-Seg or RAP-SAM.
         sizes: the most of the longer and of the shorter side inside the network, pixels.
         least: see `LEAST`.
     """
@@ -45,12 +48,11 @@ class QueryTracker:
     def __init__(
         self,
         spec: TrackerSpec,
-        network: FindsEverything,
-        device: torch.device,
+        opened: OpenedNetwork,
         sizes: tuple[int, int] = VIDEO,
         least: float = LEAST,
     ) -> None:
-        self._spec, self._network, self._device = spec, network, device
+        self._spec, self._opened = spec, opened
         self._sizes, self._least = sizes, least
         self._tracks = Tracks()
         self._framing: Framing | None = None
@@ -64,10 +66,17 @@ class QueryTracker:
         """See `models.tracking.Tracker`."""
         return self._spec
 
+    @property
+    def device(self) -> str:
+        """See `models.tracking.Tracker`."""
+        return self._opened.where
+
     def begin(self, pixels: Pixels, given: dict[int, Mask]) -> dict[int, float]:
         """See `models.tracking.Tracker`: a mask is refused where no query overlaps it by half."""
         self._tracks, self._query_of = Tracks(), {}
-        self._finds = not given
+        self._framing, self._last, self._finds = None, None, not given
+        if not given:
+            return {}  # `step` looks for everything, in this frame too
         self._framing = self._framing_of(pixels)
         self._last = found = self._look([pixels])
         masks = [torch.from_numpy(mask) for mask in given.values()]
@@ -98,18 +107,16 @@ class QueryTracker:
 
     def _look(self, clip: Sequence[Pixels]) -> Found:
         assert self._framing is not None
-        with torch.inference_mode():
-            steps = self._network.encoding(framed(clip, self._framing).to(self._device))
-            done = 0
-            while True:
-                try:
-                    what = next(steps)
-                except StopIteration as end:
-                    features = end.value
-                    break
-                done += 1
-                passed(what, done / (self._network.step_count + 1))
-            found = self._network.decode(features)
+        network = self._opened.network
+        with spared(self._spec.title), torch.inference_mode():
+            pixels = framed(clip, self._framing).to(self._opened.device)
+            found = network.decode(encoded(network, pixels, 0.9))
+            if not torch.isfinite(found.masks).all() or not torch.isfinite(found.queries).all():
+                raise ModelError(
+                    f"{self._spec.title} returned values that are not numbers: its weights may be "
+                    "damaged. Check them in Settings, Model."
+                )
+            passed("query decoder", 1.0)
             # Classes are not asked: a track is named by people.
             ordered, _ = self._tracks.follow(found, found.quality.new_zeros(len(found.quality), 1))
         return ordered

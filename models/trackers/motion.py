@@ -28,3 +28,4 @@ SPEC = TrackerSpec(
     load=_load,
     asks=True,
 )
+SPECS = (SPEC,)

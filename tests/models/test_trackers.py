@@ -7,11 +7,14 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from models.api import ModelError
+from models.encoding import EncodingStoppedError, Passed, watched
 from models.motion import overlap
 from models.motion_tracker import MotionTracker
 from models.trackers.motion import SPEC as MOTION
-from models.trackers.omgseg import SPEC as OMGSEG
+from models.trackers.omgseg import SPECS as QUERIES
 from models.tracking import tracker_spec, trackers
+from tests.models import omgseg_narrow as narrow
 from tests.models.moving import Disk, disk_mask, scene
 from tests.models.toy_segmenter import ToyModel
 
@@ -20,10 +23,18 @@ TWO = Disk(230, 160, 30, dx=-4, dy=2, seed=2)
 
 
 def test_what_runs_anywhere_comes_first() -> None:
-    assert list(trackers()) == ["motion", "omgseg"]
+    assert list(trackers()) == ["motion", "omgseg", "rapsam-r50"]
     assert tracker_spec("motion") is MOTION
-    # Without weights it is refused, with the way to get them.
-    assert "omg_seg" in (OMGSEG.available() or "omg_seg")
+
+
+def test_without_weights_it_says_what_to_get(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANNOTATOR_MODELS", str(tmp_path))
+    for spec, file in zip(QUERIES, ("omg_seg_convl.pth", "rapsam_r50_12e.pth"), strict=True):
+        reason = spec.available() or ""
+        assert file in reason
+        assert "Settings, Model" in reason
+        with pytest.raises(ModelError, match="needs"):
+            spec.load(None)
 
 
 class TestMotion:
@@ -83,22 +94,21 @@ class TestMotion:
         assert sizes[1] < sizes[0] + 200_000
 
 
-@pytest.fixture(scope="module")
-def network():
+@pytest.fixture(scope="module", params=["omgseg", "rapsam"])
+def network(request: pytest.FixtureRequest):
     from models.networks.omgseg import narrow_omgseg
+    from models.networks.rapsam import narrow_rapsam
 
-    return narrow_omgseg(3)
+    return narrow_omgseg(3) if request.param == "omgseg" else narrow_rapsam(4)
 
 
 class TestQueries:
     """Random weights: queries are recognised, whatever they mean."""
 
     def tracker(self, network, least: float = 0.0):
-        import torch
-
         from models.omgseg.tracker import QueryTracker
 
-        return QueryTracker(OMGSEG, network, torch.device("cpu"), (96, 64), least)
+        return QueryTracker(QUERIES[0], narrow.opened(network), (96, 64), least)
 
     def own_mask(self, network) -> np.ndarray:
         """What the network itself finds in the first frame."""
@@ -141,3 +151,52 @@ class TestQueries:
         tracker.begin(scene((ONE, TWO), 0), {4: own})
         ((one,),) = tracker.step([scene((ONE, TWO), 0)])
         assert not one.is_sure
+
+    def test_every_step_is_told_and_any_can_be_the_last(self, network) -> None:
+        tracker, told = self.tracker(network), []
+        assert tracker.begin(scene((ONE,), 0), {}) == {}
+        with watched(told.append, lambda: False):
+            tracker.step([scene((ONE,), 0), scene((ONE,), 1)])
+        assert [one.share for one in told] == sorted(one.share for one in told)
+        assert told[-1] == Passed("query decoder", 1.0)
+        seen: list[Passed] = []
+        with watched(seen.append, lambda: len(seen) > 1), pytest.raises(EncodingStoppedError):
+            tracker.step([scene((ONE,), 2)])
+        assert len(seen) == 2
+
+    def test_clips_do_not_grow_memory(self, network) -> None:
+        """Whatever the length: as many numbers are held after twelve clips as after three."""
+        import gc
+
+        import torch
+
+        tracker, sizes = self.tracker(network), []
+        tracker.begin(scene((ONE, TWO), 0), {})
+        small = [scene((ONE, TWO), time)[::3, ::3].copy() for time in (0, 1)]
+        for number in range(12):
+            tracker.step(small)
+            if number in (2, 11):
+                gc.collect()
+                held = (one for one in gc.get_objects() if issubclass(type(one), torch.Tensor))
+                sizes.append(sum(one.numel() for one in held))
+        assert sizes[1] <= sizes[0]
+
+    def test_damaged_weights_and_too_little_memory_are_said(self, network, monkeypatch) -> None:
+        import torch
+
+        def damaged(features):
+            found = decode(features)
+            found.masks[:] = torch.nan
+            return found
+
+        def full(features):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+        tracker, decode = self.tracker(network), network.decode
+        tracker.begin(scene((ONE,), 0), {})
+        monkeypatch.setattr(network, "decode", damaged)
+        with pytest.raises(ModelError, match="not numbers"):
+            tracker.step([scene((ONE,), 0)])
+        monkeypatch.setattr(network, "decode", full)
+        with pytest.raises(ModelError, match="too little memory"):
+            tracker.step([scene((ONE,), 0)])

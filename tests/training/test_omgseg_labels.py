@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch  # noqa: TID253
 from PIL import Image
 from pytestqt.qtbot import QtBot
 
@@ -22,27 +21,13 @@ from models.omgseg.prompted import PromptedSegmenter
 from models.training.evaluation.panoptic import PanopticQuality, Part
 from tests.e2e.user import Start, User, starter
 from tests.models import omgseg_narrow as narrow
-from tests.training.omgseg_scenes import NAMES, SIZE, Scene, make_scene, table, teach
+from tests.training.omgseg_scenes import NAMES, SIZE, Scene, make_scene
 
-STEPS = 500
-"""Two to three minutes on one core."""
 BAR = 0.5
 """Of panoptic quality; random weights have 0."""
 KNOWN = [one.name for one in NAMES]
 """So frozen CLIP, which is random here, has no say."""
 INDEX = {one.name: place for place, one in enumerate(NAMES)}
-
-
-@pytest.fixture(scope="module")
-def taught(tmp_path_factory: pytest.TempPathFactory) -> OmgSeg:
-    """The network that has seen two thousand scenes."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    network = narrow_omgseg(0)
-    names = narrow.words(tmp_path_factory.mktemp("names")).table(table(NAMES))
-    teach(network, names, STEPS)
-    torch.set_num_threads(before)
-    return network
 
 
 def scenes(count: int) -> list[Scene]:
@@ -74,11 +59,13 @@ def test_random_weights_miss_the_bar(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_it_learns_things_and_stuff(taught: OmgSeg, tmp_path: Path) -> None:
     assert quality(taught, tmp_path) > BAR
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_one_of_the_candidates_of_a_click_is_the_object(taught: OmgSeg) -> None:
     spec = SegmenterSpec("narrow", "Narrow", "1", "", "", load=lambda: model)
     model = PromptedSegmenter(spec, narrow.opened(taught), narrow.LONGEST)
@@ -107,6 +94,7 @@ def start(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> Start:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_this_image_and_this_folder_in_the_window(
     start: Start, labeller: LabellerSpec, tmp_path: Path
 ) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch  # noqa: TID253
 from pytestqt.qtbot import QtBot
 
 from annotator.core import raster
@@ -15,28 +14,16 @@ from annotator.core.annotation import Annotation
 from annotator.core.mask import Mask
 from annotator.services.tracking_run import Order
 from models import tracking
-from models.networks.omgseg import OmgSeg, narrow_omgseg
+from models.networks.omgseg import OmgSeg
 from models.omgseg.tracker import QueryTracker
 from models.tracking import TrackerSpec
 from tests.models import omgseg_narrow as narrow
 from tests.models.moving import write
 from tests.models.toy_segmenter import ToyModel, register
 from tests.services.test_tracking_run import FRAMES, KEYS, Desk
-from tests.training.omgseg_scenes import NAMES, SIZE, table, teach
+from tests.training.omgseg_scenes import SIZE
 
-pytestmark = pytest.mark.slow
-STEPS = 500
-"""A minute or two on one core."""
-
-
-@pytest.fixture(scope="module")
-def taught(tmp_path_factory: pytest.TempPathFactory) -> OmgSeg:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    network = narrow_omgseg(1)
-    teach(network, narrow.words(tmp_path_factory.mktemp("names")).table(table(NAMES)), STEPS)
-    torch.set_num_threads(before)
-    return network
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def frame(time: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -59,7 +46,7 @@ def desk(
     register(monkeypatch, ToyModel())
     spec = TrackerSpec(
         "omgseg", "Narrow", "1", "", "Apache-2.0", finds=True, clip=2,
-        load=lambda _: QueryTracker(spec, taught, torch.device("cpu"), (SIZE[1], SIZE[0])),
+        load=lambda _: QueryTracker(spec, narrow.opened(taught), (SIZE[1], SIZE[0])),
     )  # fmt: skip
     monkeypatch.setattr(tracking, "trackers", lambda: {"omgseg": spec})
     for time, key in enumerate(KEYS):
