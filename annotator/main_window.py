@@ -97,6 +97,7 @@ class MainWindow(QMainWindow):
         self._build_actions()
         self._palette: CommandPalette | None = None
         self._last_view: Any = None
+        self._conditions: dict[str, bool] = {}
         self._handlers = self._make_handlers()
         self._wire()
         self._restore_layout()
@@ -739,34 +740,34 @@ class MainWindow(QMainWindow):
         busy_shape = self.canvas.drawing
         prompt = bool(workspace.draft) or busy_shape
         idle = not prompt and not workspace.selection
-        set_enabled(
-            actions,
-            {
-                "project": document is not None,
-                "image": workspace.image is not None,
-                "prompt": prompt,
-                "candidate": bool(workspace.draft.prompt) or busy_shape,
-                "candidates": len(workspace.candidates) > 1,
-                "suggestions": bool(self.label_panel.suggestion_at(1)),
-                "selection": bool(workspace.selection) and not prompt,
-                "objects": bool(workspace.annotations),
-                "proposing": idle
-                and (
-                    workspace.everything.key is not None
-                    or self.finding.running
-                    or self.propagating.running
-                    or self.labels.running
-                ),
-                "prelabelling": self.prelabelling.run.running,
-                **self.tracking.conditions(),
-                "clipboard": workspace.can_paste,
-                "undo": prompt or bool(document and key and document.undo_text(key)),
-                "redo": bool(document and key and document.redo_text(key)),
-                **proposal_commands.conditions(workspace, prompt=prompt),
-                **mask_commands.conditions(workspace, prompt=prompt),
-                **history_commands.conditions(workspace),
-            },
-        )
+        conditions = {
+            "project": document is not None,
+            "image": workspace.image is not None,
+            "prompt": prompt,
+            "candidate": bool(workspace.draft.prompt) or busy_shape,
+            "candidates": len(workspace.candidates) > 1,
+            "suggestions": bool(self.label_panel.suggestion_at(1)),
+            "selection": bool(workspace.selection) and not prompt,
+            "objects": bool(workspace.annotations),
+            "proposing": idle
+            and (
+                workspace.everything.key is not None
+                or self.finding.running
+                or self.propagating.running
+                or self.labels.running
+            ),
+            "prelabelling": self.prelabelling.run.running,
+            **self.tracking.conditions(),
+            "clipboard": workspace.can_paste,
+            "undo": prompt or bool(document and key and document.undo_text(key)),
+            "redo": bool(document and key and document.redo_text(key)),
+            **proposal_commands.conditions(workspace, prompt=prompt),
+            **mask_commands.conditions(workspace, prompt=prompt),
+            **history_commands.conditions(workspace),
+        }
+        changed = conditions.items() - self._conditions.items()
+        self._conditions = conditions
+        set_enabled(actions, dict(changed))
         actions[f"tool.{workspace.tool}"].setChecked(True)
         mask_commands.show_checks(workspace, actions)
         for command_id, text in history_commands.texts(workspace).items():
