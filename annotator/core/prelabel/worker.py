@@ -19,6 +19,7 @@ from annotator.core.annotation import Category
 from annotator.core.cv import cv2
 from annotator.core.errors import UserError
 from annotator.core.image_header import file_error
+from annotator.core.memory import keep_freed_memory
 from annotator.core.prelabel.boxes import Boxes
 from annotator.core.prelabel.joining import Namer
 from annotator.core.prelabel.naming import Lines, Tally
@@ -138,6 +139,7 @@ class Worker:
         self._segmenter: Segmenter | None = None
         self._stopped = ""
         self.name = f"{platform.node()}:{os.getpid()}"
+        keep_freed_memory()
         cv2.setNumThreads(job.cpus)
         try:
             spec = _spec(job)
