@@ -17,7 +17,9 @@ from typing import Any
 from annotator.core.errors import UserError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_GONE = {errno.ENOENT, errno.ENOTDIR, errno.ESTALE, errno.ENODEV, errno.ENXIO}
+_GONE = {errno.ENOENT, errno.ENOTDIR, errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ENOTCONN,
+         errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH,
+         errno.ETIMEDOUT}  # fmt: skip
 DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 """Error numbers that mean "you may not write here"."""
 
@@ -201,4 +203,7 @@ def from_json(text: bytes | str) -> Any:
     try:
         return orjson.loads(text)
     except ValueError:
-        return json.loads(text)
+        try:
+            return json.loads(text)
+        except RecursionError as error:
+            raise ValueError("it is nested too deep") from error

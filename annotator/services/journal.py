@@ -21,7 +21,7 @@ from annotator.core.codec import (
     category_from_json,
 )
 from annotator.core.errors import UserError
-from annotator.core.files import from_json, to_json
+from annotator.core.files import explain, from_json, to_json
 from annotator.core.history import Change
 from annotator.services.history_journal import (
     ABANDONED,
@@ -191,8 +191,17 @@ def _upgrade(db: sqlite3.Connection, version: int) -> None:
             db.execute("ROLLBACK")
 
 
-def damaged(path: Path, reason: str) -> DamagedJournal:
-    """The message for a journal that cannot be used."""
+def damaged(path: Path, reason: str) -> UserError:
+    """The message for a journal that cannot be used.
+
+    Where the disk does not answer, SQLite may say that the file is malformed: then it is the disk
+    that is told about, and nobody repairs what is sound.
+    """
+    try:
+        with path.open("rb") as file:
+            file.read(4096)
+    except OSError as error:
+        return explain(error, path, "read")
     return DamagedJournal(
         f"The project's journal “{path}” is damaged ({reason}).",
         "Recover the project: the damaged file is kept, and everything readable is taken over.",

@@ -24,7 +24,7 @@ from annotator.services.journal import DamagedJournal
 from annotator.services.journal_check import problems
 from annotator.services.operations import Operation
 from annotator.services.project_folder import COCO, Place, find_place, lock_project
-from annotator.services.store import explain_failure
+from annotator.services.store import explain_failure, parts
 
 
 def open_document(folder: Path, project_dir: Path | None) -> Document:
@@ -189,8 +189,16 @@ def put_aside(
     """
     reason = error.message if error else f"“{place.journal}” cannot be written."
     count = sum(operation.is_work for operation in lost)
+    lost_text = UserError(f"{reason} The last {count} edits are lost.", "Check the disk.")
     try:
-        aside.parent.mkdir(parents=True, exist_ok=True)
+        if not aside.exists():
+            # The open file leads nowhere; what is on the disk may be readable again.
+            aside.parent.mkdir(parents=True, exist_ok=True)
+            for old, new in zip(parts(place.journal)[:2], parts(aside)[:2], strict=True):
+                if old.exists():
+                    shutil.copyfile(old, new)
+        if not aside.exists():
+            return lost_text
         db, _ = journal.open_journal(aside)
         db.execute("BEGIN IMMEDIATE")
         for operation in lost:
@@ -198,7 +206,7 @@ def put_aside(
         db.execute("COMMIT")
         db.close()
     except (OSError, sqlite3.Error, UserError):
-        return UserError(f"{reason} The last {count} edits are lost.", "Check the disk.")
+        return lost_text
     return UserError(
         f"{reason} The project with the last {count} edits was put aside as “{aside}”.",
         f"When the folder can be written again, copy it to “{place.journal}”.",

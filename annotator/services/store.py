@@ -17,8 +17,8 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
 from annotator.core.errors import UserError
-from annotator.core.files import explain, time_stamp
-from annotator.services.journal import connect
+from annotator.core.files import explain, sync_folder, time_stamp
+from annotator.services.journal import connect, load_counter
 from annotator.services.operations import Operation, count_generation
 
 BATCH = 1024
@@ -113,6 +113,8 @@ class Store:
         self._saved = saved
         self._failing = failing
         self._file = _identity(path)
+        self._token = self._generation = 0
+        self._is_doubtful = False
         self._epoch = 0
         self._waiting: deque[Operation] = deque()
         self._error: UserError | None = None
@@ -165,6 +167,9 @@ class Store:
     # --- On the writing thread ---
 
     def _run(self) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            self._generation = load_counter(self._db, "generation")
+            self._mark()
         while batch := self._next():
             try:
                 generation = self._commit(batch)
@@ -178,6 +183,13 @@ class Store:
                 self._copy_to(self._aside)
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._db.close()
+
+    def _mark(self) -> None:
+        """Give the journal something to know it by, in the file itself and not only in its log."""
+        if not _token(self._db):
+            self._db.execute("INSERT INTO counters VALUES('token', 1 + abs(random() / 2))")
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        self._token = _token(self._db)
 
     def _copy_to(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -220,6 +232,8 @@ class Store:
             raise
         if _identity(self._path) != self._file:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._path))
+        self._generation = generation or self._generation
+        self._is_doubtful = False
         return generation
 
     def _finish(self, batch: Sequence[Operation], generation: int) -> None:
@@ -235,6 +249,7 @@ class Store:
 
     def _fail(self, error: sqlite3.Error | OSError) -> None:
         message = explain_failure(error, self._path)
+        self._is_doubtful = is_unreachable(error)
         with self._state:
             self._attempts += 1
         if self._error is None or self._error.message != message.message:
@@ -245,28 +260,77 @@ class Store:
         """Make sure that the file we write is the one people find.
 
         Where a folder was deleted, POSIX lets us write into the void. The open file still holds
-        everything, so it is written anew as soon as there is a place for it.
+        everything, so it is written anew as soon as there is a place for it. Where a share went
+        away and came back, it is the open file that leads nowhere.
         """
         current = _identity(self._path)
+        if current == self._file and not self._is_doubtful:
+            return
+        if current is not None and (fresh := self._own_journal()) is not None:
+            self._use(fresh)
+            return
         if current == self._file:
             return
         project = self._path.parent
         if not project.parent.is_dir():
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._path))
         project.mkdir(exist_ok=True)
-        if current is not None:
-            other = self._path.with_name(f"journal.replaced-{time_stamp()}.sqlite")
-            self._path.rename(other)
-        for suffix in ("-wal", "-shm"):
-            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
-        renewed = connect(self._path)
-        self._db.backup(renewed)
-        renewed.execute("PRAGMA journal_mode=WAL")
-        renewed.execute("PRAGMA synchronous=FULL")
-        self._db.close()
-        self._db = renewed
+        renewed = self._path.with_name(f".{self._path.name}.renewed")
+        for part in parts(renewed):
+            part.unlink(missing_ok=True)
+        # Complete before anything there is touched: the open file may be unreadable.
+        self._copy_to(renewed)
+        other = self._path.with_name(f"journal.replaced-{time_stamp()}.sqlite")
+        for old, kept in zip(parts(self._path), parts(other), strict=True):
+            if current is None:
+                old.unlink(missing_ok=True)
+            elif old.exists():
+                old.rename(kept)
+        renewed.rename(self._path)
+        sync_folder(project)
+        fresh = connect(self._path)
+        fresh.execute("PRAGMA journal_mode=WAL")
+        fresh.execute("PRAGMA synchronous=FULL")
+        self._use(fresh)
+
+    def _own_journal(self) -> sqlite3.Connection | None:
+        """A new connection to the file that is there now, if it is this journal as we left it."""
+        # Without its log first: that may be ours beside a file of somebody else.
+        address = f"{self._path.absolute().as_uri()}?immutable=1"
+        with contextlib.suppress(sqlite3.Error):
+            with contextlib.closing(sqlite3.connect(address, uri=True)) as alone:
+                if not self._token or _token(alone) != self._token:
+                    return None
+            fresh = connect(self._path)
+            # Where the answer of a commit got lost, it may be one further.
+            known = (self._generation, self._generation + self._is_doubtful)
+            try:
+                if _token(fresh) == self._token and load_counter(fresh, "generation") in known:
+                    fresh.execute("PRAGMA synchronous=FULL")
+                    return fresh
+                fresh.close()
+            except sqlite3.Error:
+                fresh.close()
+        return None
+
+    def _use(self, db: sqlite3.Connection) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            self._db.close()
+        self._db = db
         self._file = _identity(self._path)
+        self._is_doubtful = False
         self._epoch += 1
+
+
+def parts(path: Path) -> tuple[Path, Path, Path]:
+    """The files an SQLite database may consist of."""
+    return path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
+
+
+def _token(db: sqlite3.Connection) -> int:
+    """What tells this journal from others; 0 where there is none."""
+    row = db.execute("SELECT value FROM counters WHERE name='token'").fetchone()
+    return int(row[0]) if row else 0
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -275,6 +339,13 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+def is_unreachable(error: sqlite3.Error | OSError) -> bool:
+    """Whether the file may be there again later while the open one leads nowhere for ever."""
+    return isinstance(error, OSError) or getattr(error, "sqlite_errorname", "").startswith(
+        ("SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_NOTADB", "SQLITE_CORRUPT")
+    )
 
 
 def explain_failure(error: sqlite3.Error | OSError, path: Path) -> UserError:
