@@ -9,6 +9,8 @@ LEAST = 2
 """Pieces that have to be done before anything can be said."""
 LONG_S = 5.0
 """One piece that takes longer says enough."""
+SAYING = 0.3
+"""How much of it has to be done."""
 
 
 class Pace:
@@ -23,6 +25,7 @@ class Pace:
         self._spent = 0.0
         self._since: float | None = None
         self._done = 0
+        self._part = 0.0
 
     def go(self) -> None:
         """The work goes on."""
@@ -36,6 +39,16 @@ class Pace:
     def count(self) -> None:
         """One piece is done."""
         self._done += 1
+        self._part = max(self._part - 1, 0.0)
+
+    def reach(self, part: float) -> None:
+        """So much of the pieces at hand is done, 0.5 for half of one; they are counted later."""
+        self._part = part
+
+    @property
+    def done(self) -> float:
+        """Pieces that are done, and what is reached of those at hand."""
+        return self._done + self._part
 
     @property
     def seconds(self) -> float:
@@ -47,5 +60,5 @@ class Pace:
     def rate(self) -> float | None:
         """Pieces a second; None while nobody can say."""
         seconds = self.seconds
-        enough = self._done >= LEAST or (self._done > 0 and seconds > LONG_S)
-        return self._done / seconds if enough and seconds > 0 else None
+        enough = self._done >= LEAST or (self.done >= SAYING and seconds > LONG_S)
+        return self.done / seconds if enough and seconds > 0 else None

@@ -69,7 +69,12 @@ def is_replaceable(annotation: Annotation, category_id: int | None) -> bool:
 
 
 def counterpart(
-    present: Annotations, root: int, category_id: int | None, shape: Mask | Box | None
+    present: Annotations,
+    root: int,
+    category_id: int | None,
+    shape: Mask | Box | None,
+    *,
+    found_alone: bool = False,
 ) -> Annotation | None:
     """The object of an image that is the followed one already; a person's word on where it is.
 
@@ -78,6 +83,7 @@ def counterpart(
         root: which object is followed.
         category_id: its class.
         shape: where it was found, None if it was lost.
+        found_alone: nobody marked it: whatever lies there already is it, proposals too.
     """
     settled = [
         one
@@ -86,13 +92,17 @@ def counterpart(
     ]
     if settled or shape is None:
         return settled[0] if settled else None
-    accepted = [one for one in present if not one.proposed and one.category_id == category_id]
-    if not accepted:
+    there = [
+        one
+        for one in present
+        if found_alone or (not one.proposed and one.category_id == category_id)
+    ]
+    if not there:
         return None
     probe = Annotation(0, shape, category_id)
-    known = Overlaps({one.id: one.shape for one in accepted})
-    ious = overlaps((*accepted, probe), known).ious[0]
-    best = max(accepted, key=lambda one: ious.get(one.id, 0.0))
+    known = Overlaps({one.id: one.shape for one in there})
+    ious = overlaps((*there, probe), known).ious[0]
+    best = max(there, key=lambda one: ious.get(one.id, 0.0))
     return best if ious.get(best.id, 0.0) > SAME else None
 
 

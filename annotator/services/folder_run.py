@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
 from annotator.core.errors import UserError
-from annotator.core.pace import Pace
 from annotator.core.prelabel.naming import Named, Tally
 from annotator.core.troubles import NOT_USABLE as DOUBTFUL
+from annotator.services.background_run import BackgroundRun, State, Work
 from annotator.services.prelabel_sources import kind_of
-from annotator.services.prelabelling import MOST_PENDING, ImageError, ProjectWriter, done_images
+from annotator.services.prelabelling import ImageError, ProjectWriter, done_images
 from annotator.services.run_preparing import (
     Listed,
     Order,
@@ -30,18 +29,12 @@ from annotator.services.run_preparing import (
     request,
     window_of,
 )
-from annotator.services.task_queue import CLOSING_S, TaskQueue
-from models.api import ModelError
 
 if TYPE_CHECKING:
     from annotator.core.prelabel.pipeline import Failed
     from annotator.core.prelabel.proposing import Outcome
-    from annotator.services.document import Document
     from annotator.services.settings import SettingsStore
     from annotator.services.workspace import Workspace
-
-State = Literal["preparing", "running", "paused", "waiting"]
-"""“waiting”: for a disk that is slow or full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,18 +106,13 @@ class Report:
 
 
 @dataclass(slots=True, eq=False)
-class _Job:
-    document: Document
+class _Job(Work):
     order: Order
     keys: Sequence[str] | Ranges
     resume: bool
     slot: str
     again: frozenset[str] = frozenset()
     writer: ProjectWriter | None = None
-    gate: threading.Event = field(default_factory=threading.Event)
-    stopped: threading.Event = field(default_factory=threading.Event)
-    pace: Pace = field(default_factory=Pace)
-    paused: bool = False
     total: int = 0
     before: int = 0
     made: int = 0
@@ -136,7 +124,7 @@ class _Job:
         return self.before + self.made + self.failed
 
 
-class FolderRun(QObject):
+class FolderRun(BackgroundRun):
     """One run at a time, with a segmenter and threads of its own that give way to all others.
 
     It is the pipeline of the command line, so an image gets the same proposals. Each image is
@@ -149,42 +137,23 @@ class FolderRun(QObject):
         parent: Qt parent.
     """
 
-    running_changed = Signal(bool)
-    """Whether there is a run, paused ones too."""
-    progressed = Signal(object)
-    """`Progress`."""
     problem_found = Signal(object)
     """`Problem`."""
     began = Signal()
     """A run begins or goes on: what was told of an earlier one is over."""
-    finished = Signal(object)
-    """`Report`."""
-    failed = Signal(object)
-    """A `UserError`: it cannot begin, or not go on."""
+
+    BUSY = "The folder is being pre-labelled already."
+    REMEDY = "Choose another model."
+    _job: _Job | None
 
     def __init__(
         self, workspace: Workspace, settings: SettingsStore, parent: QObject | None = None
     ) -> None:
-        super().__init__(parent)
-        self._workspace = workspace
-        self._settings = settings
-        self._queue: TaskQueue | None = None
-        self._job: _Job | None = None
+        super().__init__(workspace, settings, "prelabel", parent)
         self._count = 0
         self._doubtful: set[str] = set()
-        workspace.project_closing.connect(self._leave)
 
     # --- What the user does ---
-
-    @property
-    def running(self) -> bool:
-        """Whether there is a run, paused ones too."""
-        return self._job is not None
-
-    @property
-    def paused(self) -> bool:
-        """Whether the user has paused it."""
-        return self._job is not None and self._job.paused
 
     def start(self, order: Order, keys: Sequence[str]) -> None:
         """Begin a new run with these images of the open project, in this order.
@@ -226,25 +195,10 @@ class FolderRun(QObject):
         if self._workspace.document is not None and not self.running:
             remember(self._workspace.document, finished=True)
 
-    def pause(self) -> None:
-        """Finish the image at hand and wait for `go_on`."""
-        self._set_paused(True)
-
-    def go_on(self) -> None:
-        """Work again after `pause`."""
-        self._set_paused(False)
-
     def stop(self) -> None:
         """End the run; what was proposed stays."""
         if self._job is not None:
             self._end(self._job, stopped=True)
-
-    def close(self) -> None:
-        """End the threads; what they work at is not waited for."""
-        self._leave()
-        if self._queue is not None:
-            self._queue.close(patience=CLOSING_S)
-            self._queue = None
 
     # --- One run ---
 
@@ -256,29 +210,17 @@ class FolderRun(QObject):
         resume: bool,
         again: frozenset[str] = frozenset(),
     ) -> None:
-        document = self._workspace.document
-        if document is None:
-            raise UserError("No project is open.", "Open a folder first.")
-        if self._job is not None:
-            raise UserError(
-                "The folder is being pre-labelled already.",
-                "Wait until that is done, or stop it in the status bar.",
-            )
+        document = self._free_document()
         if kind_of(order.source) is None:
             raise UserError("The run is of a newer version.", "Begin a new one.")
         self._count += 1
         asked = request(document, order, self._settings.settings, resume=resume)
-        self._job = job = _Job(document, order, keys, resume, f"prelabel {self._count}", again)
+        job = _Job(order, keys, resume, f"prelabel {self._count}", again, document=document)
         if not resume:
             self._doubtful.clear()
         job.total = count_of([one for one in keys if not isinstance(one, str)]) or len(keys)
-        document.save_state_changed.connect(self._follow_disk)
         self.began.emit()
-        self.running_changed.emit(True)
-        self._tell(job)
-        if self._queue is None:
-            self._queue = TaskQueue("prelabel", self)
-        self._queue.submit(
+        self._admit(job).submit(
             "prepare",
             lambda: prepare(asked),
             lambda ready: self._begin(job, ready, asked.keys),
@@ -308,14 +250,13 @@ class FolderRun(QObject):
     def _work(self, job: _Job, ready: Ready, writer: ProjectWriter, found: Listed) -> None:
         if job is not self._job or self._queue is None:
             return
-        job.writer = writer
+        job.writer, job.begun = writer, True
         job.total, job.before = found.total, found.total - len(found.todo)
         remember(job.document, **asdict(job.order), ids=found.ranges, finished=False)
         for trouble in ready.troubles:
             self._add_problem(job, Problem("", trouble.where, trouble.what))
-        job.gate.set()
-        self._regate(job)
-        self._tell(job)
+        job.regate()
+        self._tell()
         self._queue.stream(
             job.slot,
             lambda: _outcomes(job, found.todo, ready, writer),
@@ -346,8 +287,8 @@ class FolderRun(QObject):
                 job.made += 1
                 self._doubtful.discard(key)
                 self._add_troubles(job, outcome)
-        self._regate(job)
-        self._tell(job)
+        job.regate()
+        self._tell()
 
     def _add_troubles(self, job: _Job, outcome: Outcome) -> None:
         """One problem for every kind of trouble of an image."""
@@ -377,12 +318,7 @@ class FolderRun(QObject):
             self._end(job, stopped=True, finished=False)
         else:
             self._drop(job)
-        if isinstance(error, UserError):
-            self.failed.emit(error)
-        elif isinstance(error, ModelError):
-            self.failed.emit(UserError(str(error), "Choose another model."))
-        else:
-            raise error
+        self._say(error)
 
     def _end(self, job: _Job, *, stopped: bool, finished: bool = True) -> None:
         tally = job.writer.tally if job.writer is not None else Tally()
@@ -404,57 +340,15 @@ class FolderRun(QObject):
             self._drop(self._job)
 
     def _drop(self, job: _Job) -> None:
-        self._job = None
-        job.document.save_state_changed.disconnect(self._follow_disk)
-        job.stopped.set()
-        job.gate.set()
-        if self._queue is not None:
-            self._queue.cancel("prepare")
-            self._queue.cancel(job.slot)
-        self.running_changed.emit(False)
+        self._dismiss(job, "prepare", job.slot)
 
-    # --- Pauses ---
-
-    def _set_paused(self, paused: bool) -> None:
-        if (job := self._job) is not None and job.paused != paused:
-            job.paused = paused
-            self._regate(job)
-            self._tell(job)
-
-    def _follow_disk(self, _: object) -> None:
-        if (job := self._job) is not None and job.writer is not None:
-            before = job.gate.is_set()
-            self._regate(job)
-            if job.gate.is_set() != before:
-                self._tell(job)
-
-    def _waits_for_disk(self, job: _Job) -> bool:
-        state = job.document.save_state
-        return state.pending >= MOST_PENDING or (state.error is not None and state.pending > 0)
-
-    def _regate(self, job: _Job) -> None:
-        """Let the thread go on with the next image, or not."""
-        if job.writer is None:
+    def _tell(self) -> None:
+        if (job := self._job) is None:
             return
-        if job.paused or self._waits_for_disk(job):
-            job.pace.rest()
-            job.gate.clear()
-        else:
-            job.pace.go()
-            job.gate.set()
-
-    def _tell(self, job: _Job) -> None:
         rate = job.pace.rate
         left = (job.total - job.done) / rate if rate else None
-        state: State = "running"
-        if job.paused:
-            state = "paused"
-        elif job.writer is None:
-            state = "preparing"
-        elif not job.gate.is_set():
-            state = "waiting"
         new = job.writer.tally.new if job.writer is not None else 0
-        self.progressed.emit(Progress(job.done, job.total, job.failed, new, rate, left, state))
+        self.progressed.emit(Progress(job.done, job.total, job.failed, new, rate, left, job.state))
 
 
 # It runs on the thread.

@@ -94,8 +94,14 @@ def settle(
     for one in found:
         track = one.track
         shape = None if one.is_lost else track.shape
-        there = counterpart(free, track.root, track.category_id, shape)
-        if there is not None:
+        there = counterpart(
+            free, track.root, track.category_id, shape, found_alone=track.found_alone
+        )
+        if there is not None and track.found_alone:
+            # Known already; a model that finds by itself needs nobody's word to go on.
+            free = tuple(other for other in free if other is not there)
+            going.append(track)
+        elif there is not None:
             # A person has said where it is: from here on that counts.
             free = tuple(other for other in free if other is not there)
             going.append(replace(track, shape=there.shape, believed=1.0))

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from annotator.core.errors import UserError
 from annotator.core.mask import Mask
-from annotator.core.pace import Pace
 from annotator.core.propagation import PREFIX
+from annotator.services.background_run import Work
 from annotator.services.following import Track
 from annotator.services.priority import lower_priority
 from annotator.services.propagation import Report
 from models.api import Box, Prompt
+from models.encoding import Passed, watched
 from models.registry import segmenter_spec
 from models.tracking import Tracker
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from annotator.services.document import Document
     from models.api import SegmenterSpec
     from models.runtimes import Device
     from models.tracking import Seen, TrackerSpec
@@ -76,11 +75,10 @@ class Refused:
 
 
 @dataclass(slots=True, eq=False)
-class Job:
+class Job(Work):
     """A run that goes on; the window changes it only while the thread waits for it.
 
     Attributes:
-        document: the project.
         order: what was asked for.
         tracker: follows.
         model: asked by trackers that ask.
@@ -90,15 +88,12 @@ class Job:
         group: number of its group step.
         corrected: shapes of people in the image that was told last, by number.
         dropped: numbers that are not followed any further.
-        gate: open while it may go on.
-        stopped: it has ended.
-        pace: how fast it goes.
-        paused: the user wants it to wait.
-        begun: the tracker knows what it is to follow.
         done: images that were told.
+        key: the last one of them.
+        device: where the tracker runs, and why; sentences for people.
+        part: what the model has just done, "" while it is loaded.
     """
 
-    document: Document
     order: Order
     tracker: TrackerSpec
     model: SegmenterSpec
@@ -108,12 +103,20 @@ class Job:
     group: int = 0
     corrected: dict[int, Mask | Box] = field(default_factory=dict)
     dropped: set[int] = field(default_factory=set)
-    gate: threading.Event = field(default_factory=threading.Event)
-    stopped: threading.Event = field(default_factory=threading.Event)
-    pace: Pace = field(default_factory=Pace)
-    paused: bool = False
-    begun: bool = False
     done: int = 0
+    key: str = ""
+    device: str = ""
+    part: str = ""
+
+    @property
+    def first(self) -> int:
+        """The place of the first image something is proposed in: where objects are known, not."""
+        return 0 if self.order.find else 1
+
+    @property
+    def total(self) -> int:
+        """Images to look at."""
+        return len(self.keys) - self.first
 
     @property
     def made_by(self) -> tuple[str, str]:
@@ -125,11 +128,15 @@ class Job:
 
 # This runs on the thread; `Job.corrected` and `dropped` change only while it waits.
 
+Tell = Callable[[Passed], None]
+"""The model has come so far with the images at hand."""
 
-def frames(job: Job, device: Device) -> Iterator[Frame | Refused]:
+
+def frames(job: Job, device: Device, tell: Tell) -> Iterator[Frame | Refused]:
     """What the tracker says of image after image; stands still while the gate is closed."""
     # Threads that are started from here on by the model inherit it.
     lower_priority()
+    stopped = job.stopped.is_set
     tracker = _loaded(job, device)
     first = _read(job, job.keys[0])
     if first is None:
@@ -137,32 +144,39 @@ def frames(job: Job, device: Device) -> Iterator[Frame | Refused]:
             f"“{job.keys[0]}” cannot be read.", "Read it again from disk (F5), or repair the file."
         )
     given = {number: _array(track.shape, first) for number, track in job.tracks.items()}
-    scores = tracker.begin(first, given)
+    with watched(tell, stopped):
+        scores = tracker.begin(first, given)
     yield Refused(job.keys[0], tuple(number for number, score in scores.items() if not score))
     del first, given
-    for start in range(1, len(job.keys), job.tracker.clip):
+    for start in range(job.first, len(job.keys), job.tracker.clip):
         job.gate.wait()
-        if job.stopped.is_set():
+        if stopped():
             return
-        clip = job.keys[start : start + job.tracker.clip]
-        read = [(key, _read(job, key)) for key in clip]
-        pixels = [frame for _, frame in read if frame is not None]
-        seen = iter(tracker.step(pixels) if pixels else ())
+        read = [(key, _read(job, key)) for key in job.keys[start : start + job.tracker.clip]]
+        known = [(key, frame) for key, frame in read if frame is not None]
+        with watched(tell, stopped):
+            seen = iter(tracker.step([frame for _, frame in known]) if known else ())
         for key, frame in read:
             yield Frame(key, None if frame is None else tuple(map(_sight, next(seen))))
-            if job.stopped.is_set():
+            if stopped():
                 return
             for number in job.dropped:
                 tracker.drop(number)
-        # Corrections of earlier images of the clip are of the past.
-        frame = read[-1][1]
-        wrong = [
-            number
-            for number, shape in job.corrected.items()
-            if frame is not None and not tracker.correct(number, _array(shape, frame))
-        ]
-        if wrong:
-            yield Refused(clip[-1], tuple(wrong))
+        if known and (wrong := _corrected(job, tracker, known[-1][1])):
+            yield Refused(known[-1][0], wrong)
+
+
+def _corrected(job: Job, tracker: Tracker, last: NDArray[np.uint8]) -> tuple[int, ...]:
+    """Tell what people said of the last image; corrections of earlier ones are of the past.
+
+    Returns:
+        The objects that the tracker does not recognise there.
+    """
+    return tuple(
+        number
+        for number, shape in job.corrected.items()
+        if not tracker.correct(number, _array(shape, last))
+    )
 
 
 def _loaded(job: Job, device: Device) -> Tracker:
@@ -170,7 +184,9 @@ def _loaded(job: Job, device: Device) -> Tracker:
 
     with using(device):
         segmenter = segmenter_spec(job.model.id).load() if job.tracker.asks else None
-        return job.tracker.load(segmenter)
+        tracker = job.tracker.load(segmenter)
+    job.device = tracker.device
+    return tracker
 
 
 def _read(job: Job, key: str) -> NDArray[np.uint8] | None:

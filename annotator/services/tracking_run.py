@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
 from annotator.core.errors import UserError
 from annotator.core.mask import Mask
 from annotator.core.propagation import next_keys, root_of, sources
+from annotator.services.background_run import BackgroundRun, State
 from annotator.services.following import Found, Track, begin_tracks, settle
-from annotator.services.prelabelling import MOST_PENDING
 from annotator.services.propagation import Report
-from annotator.services.task_queue import CLOSING_S, TaskQueue
 from annotator.services.tracking_job import Frame, Job, Refused, Sight, frames
 from annotator.services.tracking_job import Order as Order
-from models.api import Box, ModelError
+from models.api import Box
 from models.tracking import tracker_spec
 
 if TYPE_CHECKING:
@@ -26,11 +25,10 @@ if TYPE_CHECKING:
     from annotator.services.settings import SettingsStore
     from annotator.services.workspace import Workspace
     from models.api import SegmenterSpec
+    from models.encoding import Passed
     from models.tracking import TrackerSpec
 
 SLOT = "tracking"
-State = Literal["preparing", "running", "paused", "waiting"]
-"""“waiting”: for a disk that is slow or full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +42,9 @@ class Progress:
         rate: images a second, None while nobody can say.
         left: seconds, likewise.
         state: what it does.
+        share: of all the work, 0 to 1; moves within images that take long, too.
+        part: what the model has just done, "" while it is loaded.
+        device: where it runs, and why; sentences for people, "" while nobody can say.
     """
 
     key: str
@@ -52,9 +53,12 @@ class Progress:
     rate: float | None = None
     left: float | None = None
     state: State = "preparing"
+    share: float = 0.0
+    part: str = ""
+    device: str = ""
 
 
-class TrackingRun(QObject):
+class TrackingRun(BackgroundRun):
     """One run at a time, with a model and a thread of its own that give way to all others.
 
     Of the sequence only what the tracker keeps and the images of one clip are in memory. Each
@@ -68,38 +72,17 @@ class TrackingRun(QObject):
         parent: Qt parent.
     """
 
-    running_changed = Signal(bool)
-    """Whether there is a run, paused ones too."""
-    progressed = Signal(object)
-    """`Progress`."""
     asked = Signal(object)
     """The `Report` so far: an object just became unsure; the others go on."""
-    finished = Signal(object)
-    """`Report`."""
-    failed = Signal(object)
-    """A `UserError`: it cannot begin, or not go on; `finished` follows."""
+
+    BUSY = "Objects are being tracked already."
+    REMEDY = "Choose another way of tracking."
+    _job: Job | None
 
     def __init__(
         self, workspace: Workspace, settings: SettingsStore, parent: QObject | None = None
     ) -> None:
-        super().__init__(parent)
-        self._workspace = workspace
-        self._settings = settings
-        self._queue: TaskQueue | None = None
-        self._job: Job | None = None
-        workspace.project_closing.connect(self.stop)
-
-    # --- What the user does ---
-
-    @property
-    def running(self) -> bool:
-        """Whether there is a run, paused ones too."""
-        return self._job is not None
-
-    @property
-    def paused(self) -> bool:
-        """Whether the user has paused it."""
-        return self._job is not None and self._job.paused
+        super().__init__(workspace, settings, "tracking", parent)
 
     def start(self, order: Order) -> None:
         """Track objects of an image of the open project through those after it.
@@ -108,85 +91,66 @@ class TrackingRun(QObject):
             UserError: nothing is open, a run goes on already, there is nothing to track, no next
                 image, or the model is missing.
         """
-        document = self._workspace.document
-        if document is None:
-            raise UserError("No project is open.", "Open a folder first.")
-        if self._job is not None:
-            raise UserError(
-                "Objects are being tracked already.",
-                "Wait until that is done, or stop it in the status bar.",
-            )
+        document = self._free_document()
         tracker, model = tracker_spec(order.tracker), self._workspace.assistant.model
         missing = tracker.available() or (model.available() if tracker.asks else None)
         if missing is not None:
             raise UserError(missing, "Or choose another way of tracking.")
-        self._job = job = _made(document, order, tracker, model)
-        document.save_state_changed.connect(self._follow_disk)
-        self.running_changed.emit(True)
-        self._tell(job)
-        if self._queue is None:
-            self._queue = TaskQueue("tracking", self)
-        device = self._settings.settings.device
+        job = _made(document, order, tracker, model)
+        queue, device = self._admit(job), self._settings.settings.device
         job.gate.set()
-        self._queue.stream(
+        queue.stream(
             SLOT,
-            lambda: frames(job, device),
+            lambda: frames(
+                job, device, lambda passed: queue.tell(partial(self._hear, job, passed))
+            ),
             partial(self._take, job),
             partial(self._end, job),
             partial(self._fail, job),
         )
 
-    def pause(self) -> None:
-        """Finish the images at hand and wait for `go_on`."""
-        self._set_paused(True)
-
-    def go_on(self) -> None:
-        """Work again after `pause`."""
-        self._set_paused(False)
-
     def stop(self) -> None:
-        """End the run; what was proposed stays."""
+        """End the run after the step the model is at; what was proposed stays."""
         if self._job is not None:
             self._job.report = replace(self._job.report, stopped=True)
             self._end(self._job)
 
-    def close(self) -> None:
-        """End the thread; what it works at is not waited for."""
-        self.stop()
-        if self._queue is not None:
-            self._queue.close(patience=CLOSING_S)
-            self._queue = None
-
     # --- One run ---
+
+    def _hear(self, job: Job, passed: Passed) -> None:
+        """The model works on images that take long."""
+        if job is self._job:
+            job.part = passed.part
+            if job.begun:
+                job.pace.reach(passed.share * min(job.tracker.clip, job.total - job.done))
+            self._tell()
 
     def _take(self, job: Job, result: Frame | Refused) -> None:
         if job is not self._job:
             return
         if isinstance(result, Refused):
             self._take_refused(job, result)
-        elif result.sights is None:
-            job.done += 1
-            job.report = replace(job.report, unread=job.report.unread + 1)
         else:
-            self._propose(job, result.key, result.sights)
-            job.done += 1
+            if result.sights is None:
+                job.report = replace(job.report, unread=job.report.unread + 1)
+            else:
+                self._propose(job, result.key, result.sights)
+            job.done, job.key = job.done + 1, result.key
             job.pace.count()
-        self._regate(job)
-        self._tell(job, result.key)
+        job.regate()
+        self._tell()
         if not job.tracks and not job.order.find:
             self._end(job)
 
     def _take_refused(self, job: Job, refused: Refused) -> None:
         for number in refused.numbers:
             job.tracks.pop(number, None)
-        count = len(refused.numbers)
-        if job.begun and count:
-            job.report = replace(
-                job.report, unsure=(*job.report.unsure, (refused.key, (0,) * count))
-            )
+        count, report = len(refused.numbers), job.report
+        if not job.begun:
+            job.begun, job.report = True, replace(report, refused=count)
+        elif count:
+            job.report = replace(report, unsure=(*report.unsure, (refused.key, (0,) * count)))
             self.asked.emit(job.report)
-        job.begun = True
-        job.report = replace(job.report, refused=job.report.refused + count)
 
     def _propose(self, job: Job, key: str, sights: Sequence[Sight]) -> None:
         found, seen = [], set()
@@ -237,67 +201,26 @@ class TrackingRun(QObject):
         if job is not self._job:
             return
         job.report = replace(job.report, stopped=True)
-        if isinstance(error, UserError):
-            self.failed.emit(error)
-        elif isinstance(error, ModelError):
-            self.failed.emit(UserError(str(error), "Choose another way of tracking."))
         self._end(job)
-        if not isinstance(error, (UserError, ModelError)):
-            raise error
+        self._say(error)
 
     def _end(self, job: Job) -> None:
         if job is not self._job:
             return
-        self._job = None
-        job.document.save_state_changed.disconnect(self._follow_disk)
-        job.stopped.set()
-        job.gate.set()
-        if self._queue is not None:
-            self._queue.cancel(SLOT)
-        self.running_changed.emit(False)
+        self._dismiss(job, SLOT)
         self.finished.emit(job.report)
 
-    # --- Pauses ---
-
-    def _set_paused(self, paused: bool) -> None:
-        if (job := self._job) is not None and job.paused != paused:
-            job.paused = paused
-            self._regate(job)
-            self._tell(job)
-
-    def _follow_disk(self, _: object) -> None:
-        if (job := self._job) is not None:
-            before = job.gate.is_set()
-            self._regate(job)
-            if job.gate.is_set() != before:
-                self._tell(job)
-
-    @staticmethod
-    def _regate(job: Job) -> None:
-        """Let the thread go on with the next images, or not."""
-        state = job.document.save_state
-        slow = state.pending >= MOST_PENDING or (state.error is not None and state.pending > 0)
-        if job.paused or slow:
-            job.pace.rest()
-            job.gate.clear()
-        else:
-            if job.begun:
-                job.pace.go()
-            job.gate.set()
-
-    def _tell(self, job: Job, key: str = "") -> None:
+    def _tell(self) -> None:
+        if (job := self._job) is None:
+            return
         rate = job.pace.rate
-        left = (len(job.keys) - 1 - job.done) / rate if rate else None
-        state: State = "running"
-        if job.paused:
-            state = "paused"
-        elif not job.begun:
-            state = "preparing"
-        elif not job.gate.is_set():
-            state = "waiting"
+        left = (job.total - job.pace.done) / rate if rate else None
         self.progressed.emit(
-            Progress(key or job.order.key, job.done, len(job.keys) - 1, rate, left, state)
-        )
+            Progress(
+                job.key or job.order.key, job.done, job.total, rate, left, job.state,
+                job.pace.done / max(job.total, 1), job.part, job.device,
+            )
+        )  # fmt: skip
 
 
 def _made(document: Document, order: Order, tracker: TrackerSpec, model: SegmenterSpec) -> Job:
@@ -324,7 +247,7 @@ def _made(document: Document, order: Order, tracker: TrackerSpec, model: Segment
     what = "what is found" if order.find else f"{count:,} object{'' if count == 1 else 's'}"
     group = document.history.begin("tracking", f"Track {what} from {order.key}")
     report = Report(order.key, count, order.key)
-    return Job(document, order, tracker, model, [order.key, *keys], tracks, report, group)
+    return Job(order, tracker, model, [order.key, *keys], tracks, report, group, document=document)
 
 
 def _found(track: Track, sight: Sight) -> Found:

@@ -5,25 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QListWidget,
     QListWidgetItem,
     QPushButton,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
-from annotator.core.durations import duration
 from annotator.services.folder_run import FolderRun, Problem, Progress, Report
 from annotator.ui.icons import icon
 from annotator.ui.labels import soft_label
-from annotator.ui.work_field import WorkField
+from annotator.ui.work_field import RunField, words
 
 if TYPE_CHECKING:
     from annotator.services.workspace import Workspace
@@ -38,21 +35,9 @@ def many(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def words(progress: Progress) -> str:
-    """How far it is, in a line."""
-    if progress.state == "preparing":
-        return "Preparing to pre-label…"
-    text = f"{progress.done:,} of {progress.total:,}"
-    if progress.state == "paused":
-        return f"Pre-labelling paused at {text}"
-    if progress.state == "waiting":
-        return f"Pre-labelling waits for the disk at {text}"
-    if progress.rate is not None and progress.left is not None:
-        # "0.0/s" says nothing of a model that takes half a minute.
-        slow = progress.rate < 0.2
-        rate = f"{duration(1 / progress.rate)} an image" if slow else f"{progress.rate:.1f}/s"
-        text += f" · {rate} · {duration(progress.left)} left"
-    return f"Pre-labelling {text}"
+def line(progress: Progress) -> str:
+    """How far it is."""
+    return words(progress, "Pre-labelling", "pre-label")
 
 
 def told(report: Report) -> tuple[str, str]:
@@ -85,7 +70,7 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
 
 
-class PrelabelField(WorkField):
+class PrelabelField(RunField):
     """How far a run is, in the status bar, with a way to pause it and one to end it.
 
     Args:
@@ -97,31 +82,16 @@ class PrelabelField(WorkField):
     def __init__(
         self, run: FolderRun, show_problems: Callable[[], None], parent: QWidget | None = None
     ) -> None:
-        super().__init__("pre-labelling", run.stop, "Stop pre-labelling; what it found stays",
-                         parent)  # fmt: skip
-        self._run = run
-        self.pause = self._button()
-        self.pause.clicked.connect(lambda: run.go_on() if run.paused else run.pause())
-        self.problems = self._button()
+        super().__init__(run, "pre-labelling", "Stop pre-labelling; what it found stays", parent)
+        self.problems = self.button()
         self.problems.setIcon(icon("warning"))
         self.problems.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.problems.clicked.connect(show_problems)
-        row = self.layout()
-        if isinstance(row, QHBoxLayout):
-            row.insertWidget(1, self.problems)
-            row.insertWidget(3, self.pause)
+        self._row.insertWidget(1, self.problems)
         self._count = 0
-        run.running_changed.connect(self.setVisible)
         run.began.connect(self._begin)
         run.progressed.connect(self._show_progress)
         run.problem_found.connect(self._count_problem)
-
-    def _button(self) -> QToolButton:
-        button = QToolButton(self)
-        side = self.fontMetrics().height()
-        button.setIconSize(QSize(side, side))
-        button.setAutoRaise(True)
-        return button
 
     def _begin(self) -> None:
         self._count = 0
@@ -137,12 +107,8 @@ class PrelabelField(WorkField):
     def _show_progress(self, progress: Progress) -> None:
         share = progress.done / progress.total if progress.total else 0.0
         new = many(progress.proposals, "new proposal")
-        self.tell(words(progress), f"{new}. Go on working: clicks come first.", share)
-        paused = progress.state == "paused"
-        self.pause.setEnabled(progress.state != "preparing")
-        self.pause.setIcon(icon("play" if paused else "pause"))
-        self.pause.setToolTip("Go on pre-labelling" if paused else "Pause pre-labelling")
-        self.pause.setAccessibleName(self.pause.toolTip())
+        self.tell(line(progress), f"{new}. Go on working: clicks come first.", share)
+        self.tell_state(progress.state)
 
 
 class PrelabelPanel(QWidget):
@@ -225,7 +191,7 @@ class PrelabelPanel(QWidget):
         self._show_buttons()
 
     def _show_progress(self, progress: Progress) -> None:
-        self.state.setText(words(progress))
+        self.state.setText(line(progress))
         new = many(progress.proposals, "new proposal")
         failed = f", {many(progress.failed, 'image')} failed" if progress.failed else ""
         self.details.setText(f"{new}{failed}.")

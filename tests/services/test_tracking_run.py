@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -15,6 +16,7 @@ from annotator.core import raster
 from annotator.core.annotation import Annotation, Annotations
 from annotator.core.errors import UserError
 from annotator.core.mask import Mask
+from annotator.core.pace import Pace
 from annotator.core.tracks import Mark, track_of
 from annotator.services.document import Document
 from annotator.services.gap_filling import GapFilling
@@ -26,6 +28,7 @@ from annotator.services.track_editing import TrackEditing
 from annotator.services.tracking_run import Order, Progress, TrackingRun
 from annotator.services.workspace import Workspace
 from models import tracking
+from models.encoding import passed
 from models.tracking import Seen, TrackerSpec
 from tests.models.moving import Disk, disk_mask, scene, write
 from tests.models.toy_segmenter import ToyModel, register
@@ -240,12 +243,14 @@ def test_pause_stop_and_refusals(desk: Desk) -> None:
 
 
 class Finder:
-    """Finds the second disk from the third image on, by itself."""
+    """Finds the second disk from the second image on, by itself."""
 
     spec = TrackerSpec("finder", "Finder", "1", "", "", lambda _: Finder(), finds=True, clip=3)
 
+    device = "Toy."
+
     def __init__(self) -> None:
-        self.time = 0
+        self.time = -1
 
     def begin(self, pixels, given):
         return dict.fromkeys(given, 0.0)
@@ -255,7 +260,7 @@ class Finder:
         result = []
         for _ in frames:
             self.time += 1
-            there = [Seen(-1, disk_mask(TWO, self.time), 0.9)] if self.time > 2 else []
+            there = [Seen(-1, disk_mask(TWO, self.time), 0.9)] if self.time > 0 else []
             result.append(there)
         return result
 
@@ -269,14 +274,113 @@ class Finder:
 def test_from_nothing_and_refused_masks(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracking, "trackers", lambda: {"finder": Finder.spec})
     report = desk.track(Order("finder", KEYS[0], find=True))
-    assert (report.images, report.proposed, report.unsure) == (FRAMES - 1, FRAMES - 3, ())
+    assert (report.images, report.proposed, report.unsure) == (FRAMES, FRAMES - 1, ())
+    assert [len(desk.at(place)) for place in (0, 1)] == [0, 1]
     found = [a for place in range(FRAMES) for a in desk.at(place)]
     assert len({a.track for a in found}) == 1
     assert all(a.proposed and a.category_id is None and a.origin.follows is None for a in found)
+    # What is there already, accepted or not, is not proposed once more.
+    accepted = replace(desk.at(1)[0], proposed=False, category_id=desk.thing)
+    desk.document.edit(KEYS[1], (accepted,), "Accept")
+    assert desk.track(Order("finder", KEYS[0], find=True)).proposed == 0
     # It may not even recognise what is given to it.
     desk.add(0, ONE)
     report = desk.track(Order("finder", KEYS[0]))
     assert (report.refused, report.images) == (1, 0)
+
+
+class Slow:
+    """Two frames at once, told in steps; sees what it was given in the upper left quarter."""
+
+    spec = TrackerSpec("slow", "Slow", "1", "", "", lambda _: Slow(), clip=2)
+    device = "A slow processor."
+    endless = False
+    corrections: ClassVar[list[np.ndarray]] = []
+
+    def begin(self, pixels, given):
+        self.numbers = list(given)
+        return dict.fromkeys(given, 1.0)
+
+    def step(self, frames):
+        passed("backbone", 0.5)
+        while self.endless:
+            passed("backbone", 0.5)
+        passed("decoder", 1.0)
+        result = []
+        for frame in frames:
+            mask = np.zeros(frame.shape[:2], np.bool_)
+            mask[: len(mask) // 2, : mask.shape[1] // 2] = True
+            result.append([Seen(number, mask, 0.9) for number in self.numbers])
+        return result
+
+    def correct(self, number, mask):
+        self.corrections.append(mask)
+        return True
+
+    def drop(self, number):
+        self.numbers.remove(number)
+
+
+class TestClips:
+    """Trackers that look at several images at once, and take long."""
+
+    @pytest.fixture(autouse=True)
+    def slow(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(tracking, "trackers", lambda: {"slow": Slow.spec})
+        monkeypatch.setattr(Slow, "corrections", [])
+
+    def test_missing_frames_and_other_sizes_in_a_clip(
+        self, qtbot: QtBot, toy: ToyModel, folder: Path
+    ) -> None:
+        write(folder / KEYS[5], scene((ONE,), 5)[:80, :100].copy())
+        (folder / KEYS[2]).write_bytes(b"no image")
+        (folder / KEYS[6]).write_bytes(b"")
+        desk = Desk(qtbot, folder)
+        one = desk.add(0, ONE)
+        known = desk.add(1, TWO, track=one.id)
+        report = desk.track(Order("slow", KEYS[0]))
+        assert (report.unread, report.unsure) == (2, ())
+        sizes = [[(a.shape.height, a.shape.width) for a in desk.at(place)
+                  if isinstance(a.shape, Mask)] for place in range(2, FRAMES)]  # fmt: skip
+        assert sizes == [[], [(240, 320)], [(240, 320)], [(80, 100)], [], [(240, 320)]]
+        # The second image is a person's; that the one after it cannot be read loses nothing.
+        assert desk.at(1) == (known,)
+        assert (Slow.corrections[0] == disk_mask(TWO, 1)).all()
+        desk.close()
+
+    def test_it_says_how_far_it_is_in_a_clip_and_stops_there(
+        self, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        desk.add(0, ONE)
+        monkeypatch.setattr(Slow, "endless", True)
+        seen: list[Progress] = []
+        desk.run.progressed.connect(seen.append)
+        desk.run.start(Order("slow", KEYS[0]))
+        desk.until(lambda: bool(seen[-1].part))
+        assert (seen[-1].done, seen[-1].part, seen[-1].device) == (0, "backbone", Slow.device)
+        assert seen[-1].share == pytest.approx(1 / (FRAMES - 1))  # half of two images
+        desk.run.stop()
+        # The thread is free again.
+        monkeypatch.setattr(Slow, "endless", False)
+        assert desk.track(Order("slow", KEYS[0])).images == FRAMES - 1
+        assert seen[-1].share == 1
+
+
+def test_a_pace_knows_what_is_reached_of_the_images_at_hand() -> None:
+    now = 0.0
+    pace = Pace(lambda: now)
+    pace.go()
+    now = 4.0
+    pace.reach(1.0)
+    assert pace.rate is None, "too early"
+    now = 10.0
+    pace.reach(2.5)
+    assert pace.rate == pytest.approx(0.25)
+    pace.count()
+    pace.count()
+    pace.count()
+    assert pace.done == 3
+    assert pace.rate == pytest.approx(0.3)
 
 
 class TestTimeline:
