@@ -7,18 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QByteArray, QMimeData, Qt, QTimer, QUrl, Signal
+from PySide6.QtCore import QByteArray, QMimeData, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QCloseEvent,
-    QDesktopServices,
     QDragEnterEvent,
     QDropEvent,
     QGuiApplication,
     QPaintEvent,
 )
 from PySide6.QtWidgets import (
-    QDockWidget,
-    QFileDialog,
     QMainWindow,
     QMenu,
     QMessageBox,
@@ -114,6 +111,7 @@ class MainWindow(QMainWindow):
         from annotator.ui.inspecting import Inspecting
         from annotator.ui.labelling import ImageLabels
         from annotator.ui.message_bar import MessageBar
+        from annotator.ui.opening import Opening
         from annotator.ui.outside_changes import OutsideChanges
         from annotator.ui.prelabelling import Prelabelling
         from annotator.ui.propagating import Propagating
@@ -124,6 +122,7 @@ class MainWindow(QMainWindow):
 
         self.canvas = Canvas(self.workspace, self.settings)
         self.messages = MessageBar()
+        self.opening = Opening(self.workspace, self.settings, self.messages, self)
         self.outside = OutsideChanges(self.workspace, self.messages, self)
         self.welcome = WelcomePage()
         self.status = StatusBar(self.workspace)
@@ -164,6 +163,7 @@ class MainWindow(QMainWindow):
         from annotator.ui.adjust_panel import AdjustPanel
         from annotator.ui.annotation_list import AnnotationList
         from annotator.ui.attributes_editor import AttributesEditor
+        from annotator.ui.docks import Docks
         from annotator.ui.history_panel import HistoryPanel
         from annotator.ui.image_list import ImageList
         from annotator.ui.label_panel import LabelPanel
@@ -175,33 +175,22 @@ class MainWindow(QMainWindow):
         self.adjust = AdjustPanel(self.canvas)
         self.history_panel = HistoryPanel(self.workspace)
         left, right = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
-        self.docks = {
-            "view.images_panel": self._dock("Images", self.image_list, left),
-            "view.names_panel": self._dock("Names", self.label_panel, right),
-            "view.objects_panel": self._dock("Objects", self.annotation_list, right),
-            "view.similar_panel": self._dock("Similar", self.finding.similar_panel, left),
-            "view.review_panel": self._dock("Review names", self.finding.review_panel, left),
-            "view.checks_panel": self._dock("Checks", self.inspecting.panel, left),
-            "view.prelabel_panel": self._dock("Pre-labelling", self.prelabelling.panel, left),
-            "view.tracks_panel": self.tracking.dock(self),
-            "view.history_panel": self._dock("History", self.history_panel, left),
-            "edit.attributes": self._dock("Attributes", self.attributes, right),
-            "view.adjust": self._dock("Brightness and contrast", self.adjust, left),
-        }
-        for name in ("view.similar_panel", "view.review_panel", "view.checks_panel",
-                     "view.prelabel_panel",
-                     "view.history_panel"):  # fmt: skip
-            self.tabifyDockWidget(self.docks["view.images_panel"], self.docks[name])
-            self.docks[name].hide()
-        self.docks["edit.attributes"].hide()
-        self.docks["view.adjust"].hide()
-
-    def _dock(self, title: str, widget: QWidget, area: Qt.DockWidgetArea) -> QDockWidget:
-        dock = QDockWidget(title, self)
-        dock.setObjectName(title)
-        dock.setWidget(widget)
-        self.addDockWidget(area, dock)
-        return dock
+        self.docks = docks = Docks(self)
+        add, images = docks.add, "view.images_panel"
+        add(images, "Images", self.image_list, left)
+        add("view.names_panel", "Names", self.label_panel, right)
+        add("view.objects_panel", "Objects", self.annotation_list, right)
+        add("view.similar_panel", "Similar", self.finding.similar_panel, left, images)
+        add("view.review_panel", "Review names", self.finding.review_panel, left, images)
+        add("view.checks_panel", "Checks", self.inspecting.panel, left, images)
+        add("view.prelabel_panel", "Pre-labelling", self.prelabelling.panel, left, images)
+        bottom = Qt.DockWidgetArea.BottomDockWidgetArea
+        tracks = add("view.tracks_panel", "Tracks", self.tracking.panel, bottom)
+        tracks.visibilityChanged.connect(self.tracking.timeline.set_watched)
+        tracks.hide()
+        add("view.history_panel", "History", self.history_panel, left, images)
+        add("edit.attributes", "Attributes", self.attributes, right).hide()
+        add("view.adjust", "Brightness and contrast", self.adjust, left).hide()
 
     def _build_actions(self) -> None:
         from annotator.actions import build_actions, build_menus
@@ -231,9 +220,9 @@ class MainWindow(QMainWindow):
 
     def _make_handlers(self) -> dict[str, Callable[[], object]]:
         from annotator.ui import (
+            edit_commands,
             export_dialog,
             history_commands,
-            import_dialog,
             mask_commands,
             proposal_commands,
             review_commands,
@@ -241,39 +230,13 @@ class MainWindow(QMainWindow):
 
         workspace, canvas = self.workspace, self.canvas
         handlers: dict[str, Callable[[], object]] = {
-            "file.open_folder": self.choose_folder,
             "file.open_recent": partial(self._open_palette, "recent"),
-            "file.import_coco": lambda: import_dialog.open_import(workspace, self),
             "file.export": lambda: export_dialog.open_export(
                 workspace, self, self.image_list.visible_keys()
             ),
-            "file.save": self._save,
-            "file.show_coco": self._show_coco,
             "file.settings": self._show_settings,
             "file.quit": self.close,
-            "edit.undo": self._undo,
-            "edit.redo": workspace.redo,
-            "edit.cut": workspace.cut,
-            "edit.copy": workspace.copy,
-            "edit.paste": workspace.paste,
-            "edit.duplicate": workspace.duplicate,
-            "edit.delete": workspace.delete_selected,
-            "edit.select_all": workspace.select_all,
-            "edit.select_none": lambda: workspace.select(()),
-            "edit.select_next": partial(workspace.select_step, 1),
-            "edit.select_previous": partial(workspace.select_step, -1),
             "edit.rename": self.label_panel.focus_search,
-            "edit.attributes": partial(self._show_dock, "edit.attributes"),
-            "edit.crowd": partial(self._toggle_flag, "is_crowd", "edit.crowd"),
-            "edit.lock": partial(self._toggle_flag, "locked", "edit.lock"),
-            "edit.hide": lambda: workspace.set_flag(workspace.selection, "hidden", True),
-            "edit.show_all": lambda: workspace.set_flag(
-                (a.id for a in workspace.annotations), "hidden", False
-            ),
-            "edit.raise": lambda: workspace.restack(workspace.selection, 1, up=True),
-            "edit.lower": lambda: workspace.restack(workspace.selection, 1, up=False),
-            "edit.to_top": lambda: workspace.restack(workspace.selection, None, up=True),
-            "edit.to_bottom": lambda: workspace.restack(workspace.selection, None, up=False),
             "image.next": partial(workspace.step, 1),
             "image.previous": partial(workspace.step, -1),
             "image.next_untouched": workspace.show_next_untouched,
@@ -291,8 +254,8 @@ class MainWindow(QMainWindow):
             "view.hide_masks": lambda: self._hold(
                 "view.hide_masks", self._checked("view.hide_masks")
             ),
-            "view.next_panel": partial(self._focus_panel, 1),
-            "view.previous_panel": partial(self._focus_panel, -1),
+            "view.next_panel": partial(self.docks.focus_step, canvas, 1),
+            "view.previous_panel": partial(self.docks.focus_step, canvas, -1),
             "view.full_screen": self._toggle_full_screen,
             "prompt.accept": canvas.accept,
             "prompt.clear": canvas.escape,
@@ -307,6 +270,8 @@ class MainWindow(QMainWindow):
             "help.command_palette": self._open_palette,
             "help.about": self._show_about,
         }
+        handlers |= self.opening.handlers() | self.docks.handlers(self.actions_by_id)
+        handlers |= edit_commands.handlers(workspace, canvas, self.actions_by_id)
         handlers |= self._make_series() | proposal_commands.handlers(workspace)
         handlers |= mask_commands.handlers(workspace, canvas) | history_commands.handlers(workspace)
         handlers |= review_commands.handlers(workspace, self) | self.inspecting.handlers()
@@ -330,19 +295,6 @@ class MainWindow(QMainWindow):
             handlers[f"view.theme_{theme}"] = partial(self.settings.update, theme=theme)
         for command_id, name in TOGGLES.items():
             handlers[command_id] = partial(self._toggle_setting, command_id, name)
-        for command_id in (
-            "view.images_panel",
-            "view.names_panel",
-            "view.objects_panel",
-            "view.similar_panel",
-            "view.review_panel",
-            "view.checks_panel",
-            "view.prelabel_panel",
-            "view.tracks_panel",
-            "view.history_panel",
-            "view.adjust",
-        ):
-            handlers[command_id] = partial(self._toggle_dock, command_id)
         return handlers
 
     def _wire(self) -> None:
@@ -379,16 +331,16 @@ class MainWindow(QMainWindow):
             signal.connect(self._refresh)
         workspace.set_order(self.image_list.neighbour)
         self.finding.set_order(self.image_list.visible_keys)
-        self.finding.panel_wanted.connect(self._show_dock)
-        self.inspecting.panel_wanted.connect(self._show_dock)
+        self.finding.panel_wanted.connect(self.docks.show)
+        self.inspecting.panel_wanted.connect(self.docks.show)
         self.prelabelling.follow(self.image_list)
-        self.prelabelling.panel_wanted.connect(self._show_dock)
+        self.prelabelling.panel_wanted.connect(self.docks.show)
         self.labels.settings_wanted.connect(self._show_settings)
         self.labels.folder_wanted.connect(partial(self.run, "prelabel.folder"))
         self.prelabelling.comparison_wanted.connect(self.finding.comparing.compare_folder)
         self.prelabelling.panel.left.connect(self.canvas.setFocus)
         self.tracking.attach(self.actions_by_id, self.menus)
-        self.tracking.panel_wanted.connect(self._show_dock)
+        self.tracking.panel_wanted.connect(self.docks.show)
         self.tracking.panel.left.connect(self.canvas.setFocus)
         self.history_panel.left.connect(self.canvas.setFocus)
         self.canvas.pointer_moved.connect(self.status.show_pointer)
@@ -401,15 +353,15 @@ class MainWindow(QMainWindow):
         self.image_list.left.connect(self.canvas.setFocus)
         self.annotation_list.activated.connect(lambda number: self.canvas.center_on((number,)))
         self.annotation_list.hovered.connect(self.canvas.highlight)
-        self.welcome.open_wanted.connect(self.choose_folder)
-        self.welcome.sample_wanted.connect(self._open_sample)
+        self.welcome.open_wanted.connect(self.opening.choose_folder)
+        self.welcome.sample_wanted.connect(self.opening.open_sample)
         self.welcome.folder_chosen.connect(lambda folder: self.open_path(Path(folder)))
         self._guard.held_changed.connect(self._hold)
         self.settings.changed.connect(self._follow_settings)
         self.settings.reported.connect(self.messages.show_error)
-        self.menus["file.open_recent"].aboutToShow.connect(self._fill_recent)
-        for command_id, dock in self.docks.items():
-            dock.visibilityChanged.connect(partial(self._follow_dock, command_id))
+        recent = self.menus["file.open_recent"]
+        recent.aboutToShow.connect(partial(self.opening.fill_recent, recent))
+        self.docks.follow(self.actions_by_id)
 
     def _restore_layout(self) -> None:
         current = self.settings.settings
@@ -444,18 +396,7 @@ class MainWindow(QMainWindow):
 
     def open_path(self, path: Path, project_dir: Path | None = None) -> None:
         """Open a folder or an image, or say why not."""
-        from annotator.services.document import DamagedJournal
-        from annotator.ui import import_dialog
-
-        if import_dialog.takes(path) and self.workspace.document is not None:
-            import_dialog.open_import(self.workspace, self, path)
-            return
-        try:
-            self.workspace.open_path(path, project_dir)
-        except DamagedJournal as error:
-            self._offer_recovery(error, path, project_dir)
-        except UserError as error:
-            self.messages.show_error(error)
+        self.opening.open_path(path, project_dir)
 
     def show_bug(self, summary: str, details: str) -> None:
         """Tell about an error that is the program's fault, and go on."""
@@ -466,47 +407,6 @@ class MainWindow(QMainWindow):
             actions=[("Copy details", lambda: QGuiApplication.clipboard().setText(details))],
             key=summary,
         )
-
-    def _offer_recovery(self, error: UserError, path: Path, project_dir: Path | None) -> None:
-        folder = path if path.is_dir() else path.parent
-
-        def recover() -> None:
-            try:
-                self.workspace.open_folder(folder, project_dir, recover=True)
-            except UserError as failure:
-                self.messages.show_error(failure)
-
-        self.messages.show_message(
-            error.message,
-            error.remedy,
-            level="error",
-            actions=[("Recover what can be read", recover)],
-            key="damaged journal",
-        )
-
-    def choose_folder(self) -> None:
-        """Ask for a folder and open it."""
-        recent = self.settings.settings.recent_folders
-        folder = QFileDialog.getExistingDirectory(
-            self, "Open a folder of images", recent[0] if recent else ""
-        )
-        if folder:
-            self.open_path(Path(folder))
-
-    def _open_sample(self) -> None:
-        from annotator.samples import sample_folder
-
-        self.open_path(sample_folder())
-
-    def _save(self) -> None:
-        if self.workspace.document is not None:
-            self.workspace.document.save()
-
-    def _show_coco(self) -> None:
-        if self.workspace.document is not None:
-            self.workspace.document.save()
-            folder = self.workspace.document.coco_path.parent
-            QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
 
     def _show_settings(self, page: str = "") -> None:
         from annotator.ui.settings_dialog import SettingsDialog
@@ -553,10 +453,6 @@ class MainWindow(QMainWindow):
             "<p>Licence: Apache-2.0. Models you download have licences of their own.</p>",
         )
 
-    def _undo(self) -> None:
-        if not self.canvas.undo():
-            self.workspace.undo()
-
     def _stop_searching(self) -> None:
         self.finding.stop()
         self.propagating.stop()
@@ -566,32 +462,11 @@ class MainWindow(QMainWindow):
         if command_id == "view.hide_masks":
             self.canvas.set_masks_hidden(held)
 
-    def _toggle_flag(self, flag: str, command_id: str) -> None:
-        self.workspace.set_flag(self.workspace.selection, flag, self._checked(command_id))
-
     def _checked(self, command_id: str) -> bool:
         return self.actions_by_id[command_id].isChecked()
 
     def _toggle_setting(self, command_id: str, name: str) -> None:
         self.settings.update(**{name: self._checked(command_id)})
-
-    def _toggle_dock(self, command_id: str) -> None:
-        if self._checked(command_id):
-            self._show_dock(command_id)
-        else:
-            self.docks[command_id].hide()
-
-    def _show_dock(self, command_id: str) -> None:
-        self.docks[command_id].show()
-        self.docks[command_id].raise_()
-        widget = self.docks[command_id].widget()
-        if widget is not None:
-            widget.setFocus(Qt.FocusReason.ShortcutFocusReason)
-
-    def _follow_dock(self, command_id: str, _: bool) -> None:
-        action = self.actions_by_id[command_id]
-        if action.isCheckable():
-            action.setChecked(not self.docks[command_id].isHidden())
 
     def _toggle_full_screen(self) -> None:
         self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
@@ -618,32 +493,6 @@ class MainWindow(QMainWindow):
     def _ask_name(self) -> None:
         self._focus_names()
         self.workspace.noticed.emit("Type a name for this object and press Enter.")
-
-    def _focus_panel(self, step: int) -> None:
-        stops: list[QWidget] = [
-            self.canvas,
-            self.image_list,
-            self.label_panel,
-            self.annotation_list,
-            self.finding.similar_panel,
-            self.finding.review_panel,
-            self.inspecting.panel,
-            self.prelabelling.panel,
-            self.tracking.panel,
-            self.history_panel,
-        ]
-        seen = [widget for widget in stops if widget.isVisible()]
-        focus = self.focusWidget()
-        place = next(
-            (
-                i
-                for i, widget in enumerate(seen)
-                if focus and (widget is focus or widget.isAncestorOf(focus))
-            ),
-            0,
-        )
-        if seen:
-            seen[(place + step) % len(seen)].setFocus(Qt.FocusReason.TabFocusReason)
 
     def _choose_digit(self, digit: int) -> None:
         category_id = self.label_panel.category_for_digit(digit)
@@ -729,6 +578,7 @@ class MainWindow(QMainWindow):
             return
         from annotator.actions import set_enabled, show_names
         from annotator.ui import (
+            edit_commands,
             history_commands,
             mask_commands,
             proposal_commands,
@@ -736,7 +586,7 @@ class MainWindow(QMainWindow):
         )
 
         workspace, actions = self.workspace, self.actions_by_id
-        document, key = workspace.document, workspace.key
+        document = workspace.document
         busy_shape = self.canvas.drawing
         prompt = bool(workspace.draft) or busy_shape
         idle = not prompt and not workspace.selection
@@ -747,8 +597,6 @@ class MainWindow(QMainWindow):
             "candidate": bool(workspace.draft.prompt) or busy_shape,
             "candidates": len(workspace.candidates) > 1,
             "suggestions": bool(self.label_panel.suggestion_at(1)),
-            "selection": bool(workspace.selection) and not prompt,
-            "objects": bool(workspace.annotations),
             "proposing": idle
             and (
                 workspace.everything.key is not None
@@ -758,9 +606,7 @@ class MainWindow(QMainWindow):
             ),
             "prelabelling": self.prelabelling.run.running,
             **self.tracking.conditions(),
-            "clipboard": workspace.can_paste,
-            "undo": prompt or bool(document and key and document.undo_text(key)),
-            "redo": bool(document and key and document.redo_text(key)),
+            **edit_commands.conditions(workspace, prompt=prompt),
             **proposal_commands.conditions(workspace, prompt=prompt),
             **mask_commands.conditions(workspace, prompt=prompt),
             **history_commands.conditions(workspace),
@@ -773,30 +619,9 @@ class MainWindow(QMainWindow):
         for command_id, text in history_commands.texts(workspace).items():
             actions[command_id].setText(text)
         review_commands.show_checks(workspace, actions)
-        chosen = workspace.selected
-        actions["edit.crowd"].setChecked(bool(chosen) and all(a.is_crowd for a in chosen))
-        actions["edit.lock"].setChecked(bool(chosen) and all(a.locked for a in chosen))
-        if document is not None and key is not None:
+        edit_commands.show_state(workspace, actions, prompt=prompt)
+        if document is not None:
             show_names(actions, "class", [c.name for c in document.categories()[:9]])
-            self._show_step_texts(document, key, prompt)
-
-    def _show_step_texts(self, document: Document, key: str, prompt: bool) -> None:
-        undo = "last point" if prompt else document.undo_text(key)
-        for command_id, verb, text in (
-            ("edit.undo", "Undo", undo),
-            ("edit.redo", "Redo", document.redo_text(key)),
-        ):
-            self.actions_by_id[command_id].setText(f"{verb} {text}" if text else verb)
-
-    def _fill_recent(self) -> None:
-        menu = self.menus["file.open_recent"]
-        menu.clear()
-        for folder in self.settings.settings.recent_folders:
-            menu.addAction(folder.replace("&", "&&")).triggered.connect(
-                partial(self.open_path, Path(folder))
-            )
-        if not self.settings.settings.recent_folders:
-            menu.addAction("No folder opened yet").setEnabled(False)
 
     def _show_context_menu(self, position: object, annotation_id: object) -> None:
         menu = QMenu(self)

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QPoint, QSize, Qt, Signal
 from PySide6.QtWidgets import (
-    QDockWidget,
     QHBoxLayout,
     QInputDialog,
-    QMainWindow,
     QMenu,
     QToolButton,
     QWidget,
@@ -118,16 +116,6 @@ class Tracking(QObject):
         self.panel.menu_wanted.connect(lambda place: self._popup(menu, place))
         merge = menus["track.merge"]
         merge.aboutToShow.connect(partial(self._offer_merging, merge))
-
-    def dock(self, window: QMainWindow) -> QDockWidget:
-        """The panel at the bottom, hidden at first; tracks are read once it is seen."""
-        dock = QDockWidget("Tracks", window)
-        dock.setObjectName("Tracks")
-        dock.setWidget(self.panel)
-        window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
-        dock.visibilityChanged.connect(self.timeline.set_watched)
-        dock.hide()
-        return dock
 
     @staticmethod
     def _popup(menu: QMenu, place: QPoint) -> None:

@@ -116,8 +116,9 @@ def test_a_video_is_tracked_through_corrected_cut_merged_and_exported(
         user.waits_for(lambda: len(timeline.rows()) == 2)
         other = track_of(document.annotations(KEYS[8])[0])
         assert other != first.id
+        # It is done image by image, with time for everything else in between.
+        user.waits_for(lambda: timeline.chosen == other)
         assert {track_of(document.annotations(key)[0]) for key in KEYS[8:]} == {other}
-        assert timeline.chosen == other
 
         window.run("track.rename")
         (dialog,) = window.findChildren(QInputDialog)
