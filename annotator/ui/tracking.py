@@ -6,16 +6,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, QPoint, QSize, Qt, Signal
+from PySide6.QtCore import QObject, QPoint, Signal
 from PySide6.QtWidgets import (
-    QHBoxLayout,
     QInputDialog,
     QMenu,
-    QToolButton,
     QWidget,
 )
 
-from annotator.core.durations import duration
 from annotator.core.errors import UserError
 from annotator.core.propagation import next_keys, sources
 from annotator.core.tracks import Row
@@ -24,10 +21,9 @@ from annotator.services.propagation import Report
 from annotator.services.timeline import Timeline
 from annotator.services.track_editing import TrackEditing
 from annotator.services.tracking_run import Order, Progress, TrackingRun
-from annotator.ui.icons import icon
 from annotator.ui.propagating import asked, remedy, told
 from annotator.ui.timeline import TimelineView
-from annotator.ui.work_field import WorkField
+from annotator.ui.work_field import RunField, words
 
 if TYPE_CHECKING:
     from PySide6.QtGui import QAction
@@ -292,21 +288,7 @@ def refused(report: Report) -> str:
     )
 
 
-def words(progress: Progress) -> str:
-    """How far it is, in a line."""
-    if progress.state == "preparing":
-        return "Preparing to track…"
-    text = f"{progress.done:,} of {progress.total:,}"
-    if progress.state == "paused":
-        return f"Tracking paused at {text}"
-    if progress.state == "waiting":
-        return f"Tracking waits for the disk at {text}"
-    if progress.rate is not None and progress.left is not None:
-        text += f" · {progress.rate:.1f}/s · {duration(progress.left)} left"
-    return f"Tracking {text}"
-
-
-class TrackingField(WorkField):
+class TrackingField(RunField):
     """How far the run is, in the status bar, with a way to pause it and one to end it.
 
     Args:
@@ -315,26 +297,11 @@ class TrackingField(WorkField):
     """
 
     def __init__(self, run: TrackingRun, parent: QWidget | None = None) -> None:
-        super().__init__(
-            "tracking objects", run.stop, "Stop tracking; what was found stays", parent
-        )
-        self._run = run
-        side = self.fontMetrics().height()
-        self.pause = QToolButton(self)
-        self.pause.setIconSize(QSize(side, side))
-        self.pause.setAutoRaise(True)
-        self.pause.clicked.connect(lambda: run.go_on() if run.paused else run.pause())
-        row = self.layout()
-        if isinstance(row, QHBoxLayout):
-            row.insertWidget(2, self.pause)
-        run.running_changed.connect(self.setVisible)
+        super().__init__(run, "tracking objects", "Stop tracking; what was found stays", parent)
         run.progressed.connect(self._show_progress)
 
     def _show_progress(self, progress: Progress) -> None:
-        paused = self._run.paused
-        self.pause.setIcon(icon("play" if paused else "pause"))
-        tip = "Go on tracking" if paused else "Pause tracking after this image"
-        self.pause.setToolTip(tip)
-        self.pause.setAccessibleName(tip)
-        share = progress.done / max(progress.total, 1)
-        self.tell(words(progress), f"In {progress.key}. Go on working: clicks come first.", share)
+        part = f" ({progress.part})" if progress.part else ""
+        tip = f"In {progress.key}{part}. Go on working: clicks come first. {progress.device}"
+        self.tell(words(progress, "Tracking", "track"), tip.strip(), progress.share)
+        self.tell_state(progress.state)
