@@ -138,6 +138,8 @@ def _tell(joining: Import) -> None:
         target = joining.rules.class_name(name)
         new = "" if target in known or not target else " (new class)"
         say(f"  {name} → {target or 'no name'}{new}: {count:,}")
+    if joining.fresh_images:
+        say(f"{joining.fresh_images:,} images with objects that are not in the project yet")
     for sentence in joining.sentences():
         say(sentence)
 

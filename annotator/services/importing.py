@@ -8,15 +8,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from annotator.core.annotation import Status
 from annotator.core.errors import UserError
+from annotator.core.troubles import Trouble, Troubles
 
 if TYPE_CHECKING:
-    from annotator.core.annotation import Annotation, Category
+    from annotator.core.annotation import Annotation, Category, ImageRecord
     from annotator.core.formats.api import Content, LabelledImage
     from annotator.core.formats.merging import MergeRules
     from annotator.services.document import Document
 
 PREFIX = "Import "
+REVIEWS = "images whose status or comment stays in the file"
+DIVISION = "images whose part (training, validation, test) stays in the file"
+DETAILS = "classes that the project has already; what the file says of them stays there"
 MISSING = "objects of images that are not in the folder; left out"
 
 
@@ -63,6 +68,7 @@ class Import:
         images: images with objects so far.
         fresh_images: those of them that the project does not have.
         classes: objects by class of the file.
+        left: what a project has another place for, or none.
     """
 
     document: Document
@@ -73,6 +79,7 @@ class Import:
     images: int = 0
     fresh_images: int = 0
     classes: Counter[str] = field(default_factory=Counter)
+    left: Troubles = field(default_factory=Troubles)
     _ids: dict[int, int] = field(default_factory=dict)
     _tracks: dict[int, int] = field(default_factory=dict)
 
@@ -122,7 +129,29 @@ class Import:
     def sentences(self) -> list[str]:
         """What happened, or would, for people."""
         lines = [f"{count:,} {what}" for what, count in self.counts.most_common()]
-        return [*lines, *self.content.notes, *self.content.troubles.sentences()]
+        lost = (*self.content.troubles.sentences(), *self.left.sentences())
+        return [*lines, *self.content.notes, *(f"Not kept: {sentence}" for sentence in lost)]
+
+    def _leave(self, record: ImageRecord, split: str) -> None:
+        """Note what an image of the file says that is not taken over."""
+        found = [f"values of images that stay in the file: “{name}”" for name in record.extra]
+        if record.status is not Status.TODO or record.comment:
+            found.append(REVIEWS)
+        if split:
+            found.append(DIVISION)
+        self.left.add(Trouble(what, record.key) for what in found)
+
+    def _leave_rest(self) -> None:
+        """Note what the file says of itself and of classes that is not taken over."""
+        name = "values of the whole file that stay there: “{}”"
+        known = {category.name: category for category in self.document.categories()}
+        header = self.content.header
+        self.left.add(Trouble(name.format(key), self.name) for key in header if header[key])
+        for old in self.content.categories:
+            new = known.get(self.rules.class_name(old.name))
+            said = (old.supercategory, old.extra, old.synonyms)
+            if new and any(said) and said != (new.supercategory, new.extra, new.synonyms):
+                self.left.add([Trouble(DETAILS, old.name)])
 
     def _coming(
         self, ids: dict[int | None, int | None]
@@ -131,11 +160,14 @@ class Import:
         self._ids.clear()
         self._tracks.clear()
         self.images = self.fresh_images = 0
+        self.left = Troubles()
+        self._leave_rest()
         for image in self.content.images():
             if self.rules.only_existing and image.file is None:
                 if len(image.annotations):
                     self.counts[MISSING] += len(image.annotations)
                 continue
+            self._leave(image.record, image.split)
             self.images += bool(len(image.annotations))
             found = [replace(a, category_id=ids[a.category_id]) for a in image.annotations]
             yield image, found

@@ -267,7 +267,7 @@ class ImportDialog(QDialog):
     def _show_plan(self, joining: Import) -> None:
         self.progress.hide()
         self.classes.tell(joining.classes)
-        lines = _sentences(joining)
+        lines = joining.sentences()
         if not joining.changed:
             lines.insert(0, "There is nothing to import.")
         fresh = joining.fresh_images
@@ -291,7 +291,7 @@ class ImportDialog(QDialog):
         self._end()
         count, images = joining.changed, joining.images
         text = f"Imported {count:,} objects in {images:,} images."
-        self._say("\n".join([text, *_sentences(joining)]))
+        self._say("\n".join([text, *joining.sentences()]))
         self.imported.emit(text)
 
     def _end(self) -> None:
@@ -372,10 +372,3 @@ class ImportDialog(QDialog):
 
     def _say(self, text: str) -> None:
         self.report.setPlainText(text)
-
-
-def _sentences(joining: Import) -> list[str]:
-    """What happens to which objects, and what of the file cannot be kept."""
-    lines = [f"{count:,} {what}" for what, count in joining.counts.most_common()]
-    lost = [f"Not kept: {sentence}" for sentence in joining.content.troubles.sentences()]
-    return [*lines, *joining.content.notes, *lost]

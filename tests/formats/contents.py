@@ -59,11 +59,11 @@ def on_disk(content, folder):
 _places = count()
 
 
-def there_and_back(content, name, folder, images="copy"):
+def there_and_back(content, name, folder, images="copy", spec=None):
     """Written and read again: the folder, the report and what came back."""
     base = folder / f"case {next(_places)}"
     content = on_disk(content, base / "photos")
-    spec = format_spec(name)
+    spec = spec or format_spec(name)
     report = export(content, spec, base / "out", ExportOptions(images=images))
     origin = main_file(spec, base / "out")
     names = None

@@ -438,7 +438,7 @@ def test_datumaro_polygons_of_a_group_are_one_object(tmp_path):
     both = raster.union([box_mask(2, 2, 8, 8), box_mask(10, 2, 14, 8)])
     assert found == {"x/a.png": [("cat", both, False), ("unnamed", Box(1, 2, 4, 6), False)]}
     assert set(content.troubles.counts) == {
-        "values of “odd”", "labels of whole images",
+        "values of “odd”", "values of “frame”", "labels of whole images",
         "numbers of labels that are not listed; they have no name",
     }  # fmt: skip
 

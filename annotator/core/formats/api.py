@@ -115,6 +115,8 @@ class FormatSpec:
         recognises: whether a path looks like it; cheap, never raises.
         images: where image files go in the folder of an export; "{split}" is the split or nothing.
         file: name of the one file an export without splits consists of, "" where there are more.
+        is_lossless: everything an object says is kept, as it is: no mask has to be decoded.
+        attributes: whether attributes of objects are kept.
     """
 
     id: str
@@ -125,6 +127,8 @@ class FormatSpec:
     recognises: Callable[[Path], bool] = lambda _: False
     images: str = "images/{split}"
     file: str = ""
+    is_lossless: bool = False
+    attributes: bool = False
 
     def image_name(self, image: LabelledImage) -> str:
         """Where the file of an image goes in the folder of an export, forward slashes."""

@@ -195,15 +195,15 @@ SPECS = (
     FormatSpec(
         "coco", "COCO instances",
         "Exact: outlines where they are exactly the mask, RLE elsewhere; for nearly every trainer.",
-        write, read, recognises, file=FILE,
+        write, read, recognises, file=FILE, is_lossless=True,
     ),
     FormatSpec(
         "coco-polygons", "COCO, polygons everywhere",
         "For readers without RLE; the report says how close the polygons come to the masks.",
-        partial(write, polygons=True), file=FILE,
+        partial(write, polygons=True), file=FILE, is_lossless=True,
     ),
     FormatSpec(
         "coco-rle", "COCO, RLE everywhere", "Exact: every mask as compressed RLE.",
-        partial(write, rle=True), file=FILE,
+        partial(write, rle=True), file=FILE, is_lossless=True,
     ),
 )  # fmt: skip

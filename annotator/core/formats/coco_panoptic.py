@@ -14,7 +14,7 @@ from annotator.core import raster
 from annotator.core.annotation import Annotation, Category, ImageRecord
 from annotator.core.errors import UserError
 from annotator.core.files import to_json
-from annotator.core.formats import png
+from annotator.core.formats import foreign, png
 from annotator.core.formats.api import UNNAMED, Content, FormatSpec, LabelledImage, Origin
 from annotator.core.formats.coco.dataset import Dataset, new_header
 from annotator.core.formats.coco.reading import dataset_of, load_coco, whole
@@ -26,6 +26,7 @@ from annotator.core.formats.target import Target, is_inside
 
 MOST = 2**24 - 1
 """Numbers an RGB pixel can say."""
+_SEGMENT = ("id", "category_id", "area", "bbox", "iscrowd")
 _NO_PNG = "images whose PNG is not there"
 _NO_SEGMENT = "segments that no pixel belongs to"
 _UNLISTED = "pixels of segments that are not listed"
@@ -119,6 +120,9 @@ def read(origin: Origin) -> Content:
         )
     names = [v.get("file_name") for v in lists["images"][:50] if isinstance(v, dict)]
     images = image_folder(origin.path, origin.images, [n for n in names if isinstance(n, str)])
+    if images == folder or not any((images / str(name)).is_file() for name in names):
+        # The PNGs are called like their images, and must not be taken for them.
+        images = origin.images or folder.parent / "images"
     reading = Reading(images)
     dataset = dataset_of(lists | {"annotations": []}, origin.path.name, reading.resolver.key)
     entries = {
@@ -176,6 +180,7 @@ def _objects(
             if category != unnamed:
                 reading.lose(_NO_CLASS, f"{name}, segment {number}")
             category = None
+        foreign.lose_rest(segment, _SEGMENT, f"{name}, segment {number}", reading)
         made = reading.annotation(mask, category)
         yield replace(made, is_crowd=segment.get("iscrowd") in (1, True))
     if masks:

@@ -343,5 +343,5 @@ def recognises(path: Path) -> bool:
 
 SPEC = FormatSpec(
     "cvat", "CVAT for images 1.1", "One XML for CVAT, masks exact.",
-    write, read, recognises,
+    write, read, recognises, attributes=True,
 )  # fmt: skip

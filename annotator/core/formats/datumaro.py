@@ -30,6 +30,7 @@ FOLDER, DEFAULT = "annotations", "default"
 CROWD = "is_crowd"
 """Datumaro's own name for it."""
 _NO_ITEM = "entries that are no items with an id"
+_FILE = ("dm_format_version", "media_type", "infos", "categories", "items")
 _ITEM = ("id", "annotations", "image", "attr", "media")
 _OBJECT = ("id", "type", "attributes", "group", "label_id", "z_order", "points", "bbox", "rle",
            "object_id")  # fmt: skip
@@ -158,6 +159,10 @@ def _images(files: list[Path], reading: Reading) -> Iterator[LabelledImage]:
         value = _content(file)
         split = file.stem if len(files) > 1 or file.stem != DEFAULT else ""
         ids = [reading.category(name, supercategory=parent) for name, parent in _labels(value)]
+        foreign.lose_rest(value, _FILE, file.name, reading)
+        for name, known in (("infos", ()), ("categories", ("label",))):
+            rest = value.get(name)
+            foreign.lose_rest(rest if isinstance(rest, dict) else {}, known, file.name, reading)
         for number, item in enumerate(value["items"], 1):
             where = f"{file.name}, item {number}"
             name = _image_name(item)
@@ -168,6 +173,8 @@ def _images(files: list[Path], reading: Reading) -> Iterator[LabelledImage]:
             if record is None:
                 continue
             foreign.lose_rest(item, _ITEM, where, reading)
+            about = item.get("attr")
+            foreign.lose_rest(about if isinstance(about, dict) else {}, ("id",), where, reading)
             found = item.get("annotations")
             objects = _objects(found if isinstance(found, list) else [], record, ids, tracks)
             yield reading.labelled(record, objects, split)
@@ -208,15 +215,17 @@ def _objects(
         if label is not None and not 0 <= label < len(ids):
             reading.lose("numbers of labels that are not listed; they have no name", where)
         place = pieces.add(shape, category, whole(value.get("group")) or None)
-        if place < len(layers):
-            continue
-        layers.append(whole(value.get("z_order")) or 0)
+        count = len(layers)
+        if place == count:
+            layers.append(whole(value.get("z_order")) or 0)
         annotation = pieces.objects[place]
         attributes = foreign.attributes_of(value.get("attributes"), where, reading)
         crowd = attributes.pop(CROWD, False) is True
         foreign.lose_rest(value, _OBJECT, where, reading)
         annotation = replace(annotation, attributes=attributes, is_crowd=crowd)
-        pieces.objects[place] = tracks.joined(annotation, _track(value.get("object_id")))
+        if place == count:
+            annotation = tracks.joined(annotation, _track(value.get("object_id")))
+        pieces.tell(place, annotation, count, where)
     order = sorted(range(len(layers)), key=lambda i: layers[i])
     return [pieces.objects[i] for i in order]
 
@@ -282,5 +291,5 @@ def recognises(path: Path) -> bool:
 
 SPEC = FormatSpec(
     "datumaro", "Datumaro JSON", "A JSON for each part of the data, masks exact.", write, read,
-    recognises,
+    recognises, attributes=True,
 )  # fmt: skip

@@ -60,8 +60,6 @@ def write(content: Content, target: Target) -> None:
             elif annotation.category_id is not None:
                 semantics.setdefault(sequence, {})[str(number)] = names[annotation.category_id]
             values.append(number)
-            if annotation.attributes:
-                target.lose("attributes", f"{image.record.key}, object {annotation.id}")
         index = np.array(values, np.uint8)[layers.index]
         target.write(str(name), [png.encode(index, palette)])
     for part, sequences in parts.items():

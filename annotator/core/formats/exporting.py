@@ -17,6 +17,10 @@ from annotator.core.formats.target import Fidelity, Target, start
 Progress = Callable[[int, int], None]
 """Called for every image of every pass with its number and how many there are; may raise."""
 SCOPES = ("all", "annotated", "reviewed")
+MOST_PIXELS = 100_000_000
+"""An image without a file that claims more is not decoded."""
+_TOO_LARGE = "images that are not there and claim to be enormous; their objects were left out"
+_ATTRIBUTES = "objects with attributes, which the format has no place for"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +113,7 @@ def export(
     target.with_images = options.images != "leave"
     counting = _Counting()
     try:
-        spec.write(_prepared(content, counting, target, options), target)
+        spec.write(_prepared(content, counting, target, options, spec), target)
         if target.with_images:
             place_images(content, target, spec, options.images, upright=options.upright)
         target.finish(out, file=file, overwrite=options.overwrite)
@@ -139,9 +143,10 @@ class _Counting:
 
 
 def _prepared(
-    content: Content, counting: _Counting, target: Target, options: ExportOptions
+    content: Content, counting: _Counting, target: Target, options: ExportOptions, spec: FormatSpec
 ) -> Content:
     """What the format sees: counted, and upright where the files will be."""
+    exact = spec.is_lossless
 
     def images() -> Iterator[LabelledImage]:
         counts: dict[str, int] = dict.fromkeys(content.splits, 0)
@@ -152,11 +157,31 @@ def _prepared(
                     image = replace(image, record=replace(image.record, orientation=1))
                 elif not counting.is_done and not target.with_images:
                     target.lose(ROTATED, image.record.key)
-            yield image
+            yield image if exact else _careful(image, target, spec, told=counting.is_done)
         counting.images = counts
         counting.is_done = True
 
     return replace(content, images=images)
+
+
+def _careful(
+    image: LabelledImage, target: Target, spec: FormatSpec, *, told: bool
+) -> LabelledImage:
+    """The image, without objects that nobody could decode; tells what the format has no place for.
+
+    A file of a few bytes may claim an image of gigabytes.
+    """
+    record = image.record
+    if image.file is None and record.width * record.height > MOST_PIXELS:
+        if not told and len(image.annotations):
+            target.lose(_TOO_LARGE, record.key)
+        record = replace(record, width=0, height=0, count=0)
+        return replace(image, record=record, annotations=(), coco=None, category_ids=())
+    if not told and not spec.attributes:
+        for annotation in image.annotations:
+            if annotation.attributes:
+                target.lose(_ATTRIBUTES, f"{record.key}, object {annotation.id}")
+    return image
 
 
 def _scoped(content: Content, options: ExportOptions) -> Content:

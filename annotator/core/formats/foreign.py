@@ -158,6 +158,20 @@ class Pieces:
             self._places[category, group] = len(self.objects) - 1
         return len(self.objects) - 1
 
+    def tell(self, place: int, described: Annotation, count: int, where: str) -> None:
+        """What a file says of the object: the first piece counts, others are told.
+
+        Args:
+            place: of the object.
+            described: the object with what this piece says of it.
+            count: of the objects before this piece was added.
+            where: the piece is.
+        """
+        if place == count:
+            self.objects[place] = described
+        elif (described.attributes or described.is_crowd) and described != self.objects[place]:
+            self._reading.lose("values of further pieces of an object; the first counts", where)
+
 
 def attributes_of(value: Any, where: str, reading: Reading) -> dict[str, str | float | bool]:
     """Texts, numbers and truth values of an object; the rest is listed as lost."""

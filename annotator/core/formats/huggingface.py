@@ -224,5 +224,5 @@ def recognises(path: Path) -> bool:
 SPEC = FormatSpec(
     "huggingface", "Hugging Face image folder",
     "metadata.jsonl beside the images, for load_dataset(\"imagefolder\"); masks exact, as RLE.",
-    write, read, recognises, images="{split}",
+    write, read, recognises, images="{split}", attributes=True,
 )  # fmt: skip

@@ -29,6 +29,7 @@ _DAMAGED = "files that are not ISAT JSON"
 _BACKGROUND = "__background__"
 _KNOWN = ("category", "group", "segmentation", "area", "layer", "bbox", "iscrowd", "note",
           "shape_type")  # fmt: skip
+_KNOWN_FILE = ("description", "folder", "name", "width", "height", "depth")
 _HOLE = "holes drawn as background, cut out of what lies below"
 
 
@@ -84,7 +85,7 @@ def _images(base: Path, files: list[Path], reading: Reading) -> Iterator[Labelle
             key = found[0] if len(found) == 1 else guess
         record = reading.record(key, *size)
         if record is not None:
-            foreign.lose_rest({"note": info.get("note")}, (), relative.as_posix(), reading)
+            foreign.lose_rest(info, _KNOWN_FILE, relative.as_posix(), reading)
             objects = _objects(value["objects"], record, relative.as_posix(), reading)
             yield reading.labelled(record, objects)
 
@@ -112,14 +113,12 @@ def _objects(
         count = len(pieces.objects)
         group = whole(value.get("group")) or None
         place = pieces.add(mask, reading.category(category), group)
-        if place == count:
-            note = value.get("note")
-            attributes = {"note": note} if isinstance(note, str) and note else {}
-            foreign.lose_rest(value, _KNOWN, where, reading)
-            crowd = value.get("iscrowd") in (1, True)
-            pieces.objects[place] = replace(
-                pieces.objects[place], attributes=attributes, is_crowd=crowd
-            )
+        note = value.get("note")
+        attributes = {"note": note} if isinstance(note, str) and note else {}
+        foreign.lose_rest(value, _KNOWN, where, reading)
+        crowd = value.get("iscrowd") in (1, True)
+        said = replace(pieces.objects[place], attributes=attributes, is_crowd=crowd)
+        pieces.tell(place, said, count, where)
     return [made for made in pieces.objects if raster.area(_as_mask(made))]
 
 

@@ -39,6 +39,7 @@ CROWD = "iscrowd"
 _NO_TASK = "entries that are no tasks with an image"
 _OTHERS = "further annotations of an image by others; the first one is taken"
 _SKIPPED = "annotations that were cancelled"
+_SEVERAL = "further labels of a region; the first one names it"
 _PREDICTIONS = "predictions of models"
 _KINDS = ("brushlabels", "polygonlabels", "rectanglelabels", "ellipselabels", "brush", "polygon",
           "rectangle", "ellipse", "labels")  # fmt: skip
@@ -153,6 +154,12 @@ def _is_task(task: Any) -> bool:
     return isinstance(task, dict) and isinstance(task.get("data"), dict)
 
 
+def _image_text(task: dict[str, Any]) -> Any:
+    """What a task says of its image: the column of that name, or the first text."""
+    data = task["data"]
+    return data.get("image", next((v for v in data.values() if isinstance(v, str)), None))
+
+
 def _names(task: dict[str, Any]) -> list[str]:
     """What the image may be called, the best guess first; each is a relative path."""
     data = task["data"]
@@ -189,6 +196,8 @@ def _images(tasks: list[Any], reading: Reading) -> Iterator[LabelledImage]:
         record = reading.record(_key(names, where, reading), *size)
         if record is not None:
             subset = task["data"].get("subset")
+            columns = {k: v for k, v in task["data"].items() if v != _image_text(task)}
+            foreign.lose_rest(columns, ("file_name", "subset"), where, reading)
             split = subset if isinstance(subset, str) else ""
             yield reading.labelled(record, _objects(results, record, reading), split)
 
@@ -242,6 +251,8 @@ def _objects(results: list[Any], record: ImageRecord, reading: Reading) -> list[
         if shape is None:
             continue
         annotation = reading.annotation(shape, reading.category(labels.get(result.get("id"), "")))
+        if any(len(v) > 1 for k, v in value.items() if k in _KINDS and isinstance(v, list)):
+            reading.lose(_SEVERAL, where)
         meta = foreign.attributes_of(result.get("meta"), where, reading)
         foreign.lose_rest(result, _RESULT, where, reading)
         crowd = meta.pop(CROWD, False) is True
@@ -334,5 +345,5 @@ def recognises(path: Path) -> bool:
 
 SPEC = FormatSpec(
     "label-studio", "Label Studio JSON", "Tasks with masks as brush strokes, exact.",
-    write, read, recognises,
+    write, read, recognises, attributes=True,
 )  # fmt: skip

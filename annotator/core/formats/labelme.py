@@ -54,6 +54,8 @@ VERSION = "6.3.1"
 """labelme's, whose files these are."""
 CROWD = "iscrowd"
 
+_KNOWN_FILE = ("version", "flags", "shapes", "imagePath", "imageData", "imageHeight", "imageWidth")
+_EMBEDDED = "images that are in their JSON only"
 _DAMAGED = "files that are not labelme JSON"
 _KNOWN = (
     "label", "points", "mask", "shape_type", "group_id", "flags", "attributes", "score",
@@ -157,6 +159,11 @@ def _images(base: Path, files: list[Path], reading: Reading) -> Iterator[Labelle
             continue
         record = _record(value, name, reading)
         if record is not None:
+            flags = value.get("flags")
+            lose_rest(flags if isinstance(flags, dict) else {}, (), name, reading)
+            lose_rest(value, _KNOWN_FILE, name, reading)
+            if value.get("imageData") and reading.resolver.file(record.key) is None:
+                reading.lose(_EMBEDDED, name)
             objects = _objects(value["shapes"], record, name, reading)
             yield reading.labelled(record, objects)
 
@@ -192,8 +199,7 @@ def _objects(
         category = reading.category(label if isinstance(label, str) else "")
         count = len(pieces.objects)
         place = pieces.add(shape, category, whole(value.get("group_id")))
-        if place == count:
-            pieces.objects[place] = _with_rest(pieces.objects[place], value, where, reading)
+        pieces.tell(place, _with_rest(pieces.objects[place], value, where, reading), count, where)
     return pieces.objects
 
 
@@ -276,6 +282,6 @@ def recognises(path: Path) -> bool:
 FORMAT = FormatSpec(
     "labelme", "labelme JSON",
     "A JSON file beside each image, masks exact; for labelme and X-AnyLabeling.",
-    write, read, recognises, images="{split}",
+    write, read, recognises, images="{split}", attributes=True,
 )  # fmt: skip
 SPEC = FORMAT

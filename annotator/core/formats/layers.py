@@ -23,6 +23,9 @@ from models.api import Box
 
 _DAMAGED = "PNG files that are damaged or no labels"
 _OTHER_SIZE = "PNG files of another size than their image"
+_NO_OBJECT = "pictures with pixels of a class that belong to no object; those are left out"
+_NO_CLASS = "pictures with pixels of an object that have no class; those are left out"
+_CLASSES = "objects with pixels of several classes, of which one counts"
 _NO_NAME = "class numbers without a name; they got one"
 
 
@@ -89,19 +92,21 @@ class Layers:
         kind: Callable[[Annotation], Any],
     ) -> Layers:
         kinds = np.array([-1, *_numbered([kind(annotation) for annotation, _ in kept])])
-        there = np.bincount(index.ravel(), minlength=len(kept) + 1) > 0
-        places = np.cumsum(there, dtype=np.int32) - there[0]
+        there = np.zeros(len(kept) + 1, np.bool_)
         for number, (annotation, piece) in enumerate(kept, 1):
             where = f"{key}, object {annotation.id}"
-            seen = kinds[_part(index, piece)[piece.pixels]] == kinds[number]
+            numbers = _part(index, piece)[piece.pixels]
+            there[number] = (numbers == number).any()
+            seen = kinds[numbers] == kinds[number]
             if there[number]:
                 target.fidelity.add(float(seen.mean()), where)
             elif not seen.all():
                 target.lose("objects that others hide completely", where)
             target.annotations += bool(there[number])
-        places[0] = 0
         objects = [a for number, (a, _) in enumerate(kept, 1) if there[number]]
-        return Layers(np.asarray(places[index], np.int32), tuple(objects))
+        if len(objects) < len(kept):
+            index = np.cumsum(there, dtype=np.int32)[index]
+        return Layers(index, tuple(objects))
 
 
 def _numbered(values: Sequence[Any]) -> list[int]:
@@ -150,24 +155,19 @@ def masks_of(index: NDArray[Any]) -> dict[int, Mask]:
     """The mask of every number but 0 in an (H, W) picture, in one pass over its pixels."""
     height, width = index.shape
     columns = index.T.ravel()
-    at = np.flatnonzero(columns)
-    numbers = columns[at]
+    edges = np.flatnonzero(columns[1:] != columns[:-1]) + 1
+    spans = np.stack((np.append(0, edges), np.append(edges, columns.size)), axis=1)
+    numbers = columns[spans[:, 0]]
+    spans, numbers = spans[numbers != 0], numbers[numbers != 0]
     order = np.argsort(numbers, kind="stable")
     found, first = np.unique(numbers[order], return_index=True)
-    pieces = np.split(at[order], first[1:]) if found.size else []
+    pieces = np.split(spans[order], first[1:]) if found.size else []
     return {
-        int(number): _mask(positions, width, height)
-        for number, positions in zip(found, pieces, strict=True)
+        int(number): raster.from_runs(
+            np.diff(piece.ravel(), prepend=0, append=columns.size), width, height
+        )
+        for number, piece in zip(found, pieces, strict=True)
     }
-
-
-def _mask(positions: NDArray[np.int64], width: int, height: int) -> Mask:
-    """The mask of sorted positions in the column-major sequence."""
-    cuts = np.flatnonzero(np.diff(positions) != 1)
-    starts = np.concatenate((positions[:1], positions[cuts + 1]))
-    ends = np.concatenate((positions[cuts], positions[-1:])) + 1
-    edges = np.stack((starts, ends), axis=1).ravel()
-    return raster.from_runs(np.diff(np.concatenate(([0], edges, [width * height]))), width, height)
 
 
 def label_picture(file: Path, where: str, record: ImageRecord, reading: Reading) -> Any:
@@ -213,6 +213,7 @@ def objects_of(
         size = replace(record, width=classes.shape[1], height=classes.shape[0])
         picture = label_picture(objects_file, objects_file.name, size, reading)
         if picture is not None and picture.ndim == 2:
+            _tell_gaps(classes, picture, void, objects_file.name, reading)
             index = np.where(classes == 0, 0, picture)
     flat = classes.T.ravel()
     made = []
@@ -224,3 +225,20 @@ def objects_of(
             reading.lose(_NO_NAME, f"{classes_file.name}, {name}")
         made.append(reading.annotation(mask, reading.category(name)))
     return made
+
+
+def _tell_gaps(
+    classes: NDArray[Any], picture: NDArray[Any], void: int, where: str, reading: Reading
+) -> None:
+    """What the two pictures do not say together."""
+    # A border that means nothing is the same number in both.
+    there = (picture != 0) & (picture != void)
+    if (~there & (classes != 0)).any():
+        reading.lose(_NO_OBJECT, where)
+    if (there & (classes == 0)).any():
+        reading.lose(_NO_CLASS, where)
+    both = there & (classes != 0)
+    pairs = np.unique(picture[both].astype(np.int64) << 16 | classes[both])
+    objects, counts = np.unique(pairs >> 16, return_counts=True)
+    for number in objects[counts > 1].tolist():
+        reading.lose(_CLASSES, f"{where}, object {number}")

@@ -113,5 +113,5 @@ def recognises(path: Path) -> bool:
 SPEC = FormatSpec(
     "lvis", "LVIS",
     "COCO instances that say which classes are absent; for federated training.",
-    write, read, recognises, file="lvis.json",
+    write, read, recognises, file="lvis.json", is_lossless=True,
 )  # fmt: skip

@@ -45,6 +45,8 @@ CLASSES, OBJECTS, BOXES, LISTS = (
 LABELS = "labels.txt"
 VOID = 255
 _NO_XML = "files that are no XML of an annotation"
+_KNOWN = ("folder", "filename", "path", "source", "owner", "size", "segmented", "object")
+_KNOWN_OBJECT = ("name", "bndbox", "pose", "truncated", "difficult", "occluded")
 _BAD_BOX = "objects without four usable numbers for a box"
 
 
@@ -121,15 +123,18 @@ def read_boxes(origin: Origin) -> Content:
     base = path / BOXES if (path / BOXES).is_dir() else path
     files = label_files(base, "*.xml")
     base = base if base.is_dir() else base.parent
-    folder = origin.images or image_folder(path, None, _file_names(files[:5]))
+    folder = origin.images or image_folder(path, None, _file_names(files[:5], base))
     return content_of(Reading(folder), partial(_images, base, files), path.stem)
 
 
-def _file_names(files: list[Path]) -> Iterator[str]:
+def _file_names(files: list[Path], base: Path) -> Iterator[str]:
     for file in files:
         root = _parsed(file)
-        if root is not None:
-            yield (root.findtext("filename") or "").strip()
+        said = "" if root is None else (root.findtext("filename") or "").strip()
+        name = PurePosixPath(said.replace("\\", "/")).name
+        if name:
+            yield said
+            yield str(PurePosixPath(file.relative_to(base).as_posix()).with_name(name))
 
 
 def _parsed(file: Path) -> ElementTree.Element | None:
@@ -150,9 +155,18 @@ def _images(base: Path, files: list[Path], reading: Reading) -> Iterator[Labelle
             continue
         record = _record(root, name, reading)
         if record is not None:
+            _tell_rest(root, _KNOWN, name, reading)
             found = [_object(thing, f"{name}, object {i}", reading)
                      for i, thing in enumerate(root.iter("object"), 1)]  # fmt: skip
             yield reading.labelled(record, [made for made in found if made is not None])
+
+
+def _tell_rest(
+    element: ElementTree.Element, known: tuple[str, ...], where: str, reading: Reading
+) -> None:
+    for child in element:
+        if child.tag not in known and (len(child) or (child.text or "").strip() not in ("", "0")):
+            reading.lose(f"values of “{child.tag}”", where)
 
 
 def _record(root: ElementTree.Element, name: str, reading: Reading) -> ImageRecord | None:
@@ -173,6 +187,7 @@ def _object(thing: ElementTree.Element, where: str, reading: Reading) -> Annotat
     if box is None or not box.width or not box.height or max(map(abs, (box.x1, box.y1))) > 1e6:
         reading.lose(_BAD_BOX, where)
         return None
+    _tell_rest(thing, _KNOWN_OBJECT, where, reading)
     name = (thing.findtext("name") or "").strip()
     made = reading.annotation(box, reading.category(name))
     extra = {

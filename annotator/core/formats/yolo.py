@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -22,6 +23,7 @@ from annotator.core.errors import UserError
 from annotator.core.files import explain, to_json
 from annotator.core.formats import outlines
 from annotator.core.formats.api import UNNAMED, Content, FormatSpec, LabelledImage, Origin
+from annotator.core.formats.coco.reading import whole
 from annotator.core.formats.detections.yolo import NAMES, read_names
 from annotator.core.formats.reading import Reading, content_of, label_files, read_bytes
 from annotator.core.formats.target import Target
@@ -34,6 +36,10 @@ _BAD_LINE = "lines that are neither a box nor an outline"
 _NO_SIZE = "images of unknown size"
 _NO_PIXELS = "objects without pixels"
 _NO_NAME = "class numbers without a name; they got one"
+_KEYPOINTS = "key points"
+_BAD_SCORE = "scores that are not between 0 and 1"
+_LARGEST_DATA = 16 << 20
+"""Bytes of `data.yaml`."""
 _NEAR = 1e-3
 """Pixels: how near to a pixel edge a coordinate is meant to be one. Nine digits are written."""
 
@@ -148,10 +154,11 @@ def read(origin: Origin) -> Content:
     root = path if path.is_dir() else path.parent
     data = path if path.suffix in (".yaml", ".yml") else root / DATA
     names: Sequence[str] = ()
+    points = 0
     if origin.names is not None:
         names = read_names(origin.names)
     elif data.is_file():
-        names = yaml_names(data)
+        names, points = _names_and_points(data)
     else:
         names = _listed(root)
     labels = root / "labels" if (root / "labels").is_dir() else root
@@ -160,7 +167,7 @@ def read(origin: Origin) -> Content:
     images = origin.images or _image_folder(root, labels)
     listed = [name or f"class {i}" for i, name in enumerate(names)]
     reading = Reading(images, listed)
-    return content_of(reading, partial(_images, labels, files, listed), root.name)
+    return content_of(reading, partial(_images, labels, files, listed, points), root.name)
 
 
 def _listed(root: Path) -> Sequence[str]:
@@ -190,9 +197,16 @@ def yaml_names(path: Path) -> list[str]:
     Raises:
         UserError: it cannot be read, or has no names.
     """
+    return _names_and_points(path)[0]
+
+
+def _names_and_points(path: Path) -> tuple[list[str], int]:
+    """The names, and how many numbers for key points follow the box in a line."""
     import yaml
 
     try:
+        if path.stat().st_size > _LARGEST_DATA:
+            raise UserError(f"“{path}” is too large for a list of classes.", "Name another file.")
         value = yaml.safe_load(path.read_bytes())
     except OSError as error:
         raise explain(error, path, "read") from error
@@ -201,13 +215,16 @@ def yaml_names(path: Path) -> list[str]:
     names: Any = value.get("names") if isinstance(value, dict) else None
     if isinstance(names, dict) and all(isinstance(k, int) and 0 <= k < 100_000 for k in names):
         names = [names.get(i, "") for i in range(max(names, default=-1) + 1)]
-    if not isinstance(names, list):
+    # Lists in lists may stand for more text than any memory holds: aliases repeat each other.
+    if not isinstance(names, list) or any(isinstance(name, (list, dict)) for name in names):
         raise UserError(f"“{path}” has no “names” of classes.", "Repair it.")
-    return [str(name) for name in names]
+    points = value.get("kpt_shape")
+    counts = [number for v in points if (number := whole(v))] if isinstance(points, list) else []
+    return [str(name) for name in names], math.prod(counts) if len(counts) == 2 else 0
 
 
 def _images(
-    base: Path, files: list[Path], names: Sequence[str], reading: Reading
+    base: Path, files: list[Path], names: Sequence[str], points: int, reading: Reading
 ) -> Iterator[LabelledImage]:
     for file in files:
         name = file.relative_to(base).as_posix()
@@ -223,7 +240,11 @@ def _images(
         for number, line in enumerate(text.splitlines(), 1):
             if line.strip():
                 where = f"{name}, line {number}"
-                made = _object(line.split(), record, names, where, reading)
+                parts = line.split()
+                if points and len(parts) in (5 + points, 6 + points):
+                    reading.lose(_KEYPOINTS, where)
+                    parts = [*parts[:5], *parts[5 + points :]]
+                made = _object(parts, record, names, where, reading)
                 objects += [made] if made is not None else []
         yield reading.labelled(record, objects)
 
@@ -236,8 +257,7 @@ def _object(
     except ValueError:
         number, values = -1, []
     # Predictions have a score at the end.
-    if len(values) % 2 and len(values) >= 5:
-        values.pop()
+    score = values.pop() if len(values) % 2 and len(values) >= 5 else None
     shape = _shape(values, record)
     if shape is None or not 0 <= number < 1_000_000:
         reading.lose(_BAD_LINE, where)
@@ -245,7 +265,13 @@ def _object(
     if number >= len(names):
         reading.lose(_NO_NAME, where)
     name = names[number] if number < len(names) else f"class {number}"
-    return reading.annotation(shape, reading.category(name))
+    made = reading.annotation(shape, reading.category(name))
+    if score is None:
+        return made
+    if not 0 <= score <= 1:
+        reading.lose(_BAD_SCORE, where)
+        return made
+    return replace(made, origin=replace(made.origin, score=score))
 
 
 def _shape(values: list[float], record: ImageRecord) -> Mask | Box | None:

@@ -45,6 +45,10 @@ _NO_FRAMES = "videos without a list of frames"
 _ANNOTATION = ("id", "video_id", "category_id", "segmentations", "bboxes", "areas", "iscrowd",
                "height", "width", "length", "attributes", "score")  # fmt: skip
 
+_VIDEO = ("id", "width", "height", "length", "file_names", "license", "date_captured")
+_FILE = ("info", "licenses", "videos", "annotations", "categories")
+_CATEGORY = ("id", "name", "supercategory")
+
 Place = tuple[str, int, int]
 """A video: its folder, width and height."""
 
@@ -195,7 +199,11 @@ def read(origin: Origin) -> Content:
     for entry in _dicts(value.get("annotations")):
         by_video.setdefault(whole(entry.get("video_id")), []).append(entry)
     names_of = {number: name for number, (name, _) in classes.items()}
-    return content_of(reading, partial(_images, videos, by_video, names_of), path.stem)
+    content = content_of(reading, partial(_images, videos, by_video, names_of), path.stem)
+    foreign.lose_rest(value, _FILE, path.name, reading)
+    for entry in _dicts(value.get("categories")):
+        foreign.lose_rest(entry, _CATEGORY, f"class {entry.get('name')}", reading)
+    return content
 
 
 def _dicts(value: Any) -> list[dict[str, Any]]:
@@ -222,6 +230,7 @@ def _images(
             continue
         number = whole(video.get("id"))
         listed.add(number)
+        foreign.lose_rest(video, _VIDEO, f"video {place}", reading)
         size = [max(whole(video.get(side)) or 0, 0) for side in ("width", "height")]
         entries = by_video.get(number, [])
         for frame, name in enumerate(frames):
@@ -303,5 +312,5 @@ def recognises(path: Path) -> bool:
 
 SPEC = FormatSpec(
     "youtube-vis", "YouTube-VIS", "Folders of images as videos, objects as tracks; masks exact.",
-    write, read, recognises, images="{split}/" + IMAGES,
+    write, read, recognises, images="{split}/" + IMAGES, attributes=True,
 )  # fmt: skip
