@@ -33,13 +33,20 @@ from annotator.ui.vocabulary_dialog import VocabularyDialog
 OUT = Path(__file__).parent / "screenshots"
 
 
-def main() -> None:
-    OUT.mkdir(exist_ok=True)
-    window = make_window(make_application())
+def new_window(width: int, height: int):
+    """A window as after the start, light."""
+    application = QApplication.instance() or make_application()
+    window = make_window(application)
     window.show()
     fill(window)
-    window.resize(1280, 800)
+    window.resize(width, height)
     window.settings.update(theme="light")
+    return window
+
+
+def main() -> None:
+    OUT.mkdir(exist_ok=True)
+    window = new_window(1280, 800)
     window.start(sample_folder(Path(HOME)), None)
     player = Player(window)
     for scene in (
@@ -78,10 +85,28 @@ def main() -> None:
     editor = window.findChild(VocabularyDialog)
     shoot(editor, "vocabulary")
     editor.close()
+    shoot_history(window)
     shoot_checks(window)
     shoot_prelabelling(window)
     shoot_tracks(window)
     window.close()
+
+
+def shoot_history(window) -> None:
+    """The steps of the cup, in the middle of them."""
+    workspace = window.workspace
+    workspace.select([workspace.annotations[0].id])
+    for command in ("mask.fill_holes", "mask.grow", "mask.grow", "edit.duplicate", "edit.delete"):
+        window.run(command)
+        wait_until(lambda: not workspace.document.save_state.pending, "saving")
+    window.run("edit.undo")
+    window.docks.show("view.history_panel")
+    panel = window.docks["view.history_panel"].widget()
+    wait_until(lambda: panel.list.model().rowCount() > 3, "steps")
+    QTest.qWait(1000)
+    window.messages.clear()
+    shoot(window, "history")
+    window.docks["view.history_panel"].hide()
 
 
 def shoot_checks(window) -> None:
@@ -123,7 +148,7 @@ def shoot_prelabelling(window) -> None:
     run.start(Order("everything", values, window.workspace.assistant.model.id), keys)
     wait_until(lambda: 3 in seen, "three images")
     run.pause()
-    window._show_dock("view.prelabel_panel")
+    window.docks.show("view.prelabel_panel")
     window.messages.clear()
     shoot(window, "prelabelling")
     run.stop()
@@ -131,21 +156,15 @@ def shoot_prelabelling(window) -> None:
 
 def shoot_tracks(window) -> None:
     """Coins under a camera that moves: tracked through, partly accepted, one corrected and cut."""
-    folder, picture = Path(HOME) / "film", Image.open(sample_folder(Path(HOME)) / "coins.png")
-    width, height = picture.width * 3 // 4, picture.height * 3 // 4
-    folder.mkdir()
-    for time in range(60):
-        x, y = int(0.9 * time), int(0.6 * time)
-        picture.crop((x, y, x + width, y + height)).save(folder / f"{time:04d}.png")
     window.messages.clear()
-    window.open_path(folder)
+    window.open_path(film_of_coins(60))
     workspace, tracking = window.workspace, window.tracking
     player = Player(window)
     for x, y in ((0.54, 0.23), (0.75, 0.22), (0.354, 0.555), (0.715, 0.555)):
         player.label(Scene("0000.png", ((x, y, True),), None, "coin"))
     key = "0000.png"
     tracking.run.start(TrackOrder("motion", key))
-    window._show_dock("view.tracks_panel")
+    window.docks.show("view.tracks_panel")
     wait_until(lambda: not tracking.run.running, "tracks")
     wait_until(lambda: not tracking.timeline.reading and len(tracking.timeline.rows()) > 2, "rows")
     rows = tracking.timeline.rows()
@@ -160,6 +179,17 @@ def shoot_tracks(window) -> None:
     window.docks["view.prelabel_panel"].hide()
     window.messages.clear()
     shoot(window, "tracks")
+
+
+def film_of_coins(images: int) -> Path:
+    """Coins under a camera that moves."""
+    folder, picture = Path(HOME) / "film", Image.open(sample_folder(Path(HOME)) / "coins.png")
+    width, height = picture.width * 3 // 4, picture.height * 3 // 4
+    folder.mkdir(exist_ok=True)
+    for time in range(images):
+        x, y = int(0.9 * time), int(0.6 * time)
+        picture.crop((x, y, x + width, y + height)).save(folder / f"{time:04d}.png")
+    return folder
 
 
 def shoot_editing(window) -> None:

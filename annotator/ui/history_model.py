@@ -114,7 +114,12 @@ class StepModel(QAbstractListModel):
 
     def _picture(self, row: StepRow) -> QIcon | None:
         look = self._history.look(row.id)
-        return None if look is None else QIcon(QPixmap.fromImage(look.picture))
+        if look is None:
+            return None
+        icon = QIcon(pixmap := QPixmap.fromImage(look.picture))
+        # Qt would tint it where the row is selected.
+        icon.addPixmap(pixmap, QIcon.Mode.Selected)
+        return icon
 
     def _take(self, look: Look) -> None:
         if (place := self._places.get(look.step)) is not None:

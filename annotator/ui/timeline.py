@@ -179,7 +179,7 @@ class TimelineView(QAbstractScrollArea):
         text = (
             "Reading the tracks…"
             if reading
-            else "No tracks yet. Mark an object and choose Proposals, Track Through… "
+            else "No tracks yet. Mark an object and choose Tracks, Track Through… "
             "(or press W to follow it into the next image)."
         )
         painter.setPen(soft_text(self.palette()))
