@@ -144,6 +144,44 @@ class MaskEditing(QObject):
             self._editing.change_some((annotation_id,), text, lambda _: None)
             self._editing.noticed.emit(f"Nothing is left of {name}: it is deleted. Undo (Ctrl+Z).")
 
+    def enclose(
+        self,
+        target: Annotation | None,
+        path: Sequence[tuple[float, float]],
+        *,
+        remove: bool,
+        begin: Callable[[Mask], None],
+    ) -> None:
+        """Add what a closed path encloses to an object, or take it away from it.
+
+        Args:
+            target: an object of the current image, read after `finish`; None for a new one.
+            path: the outline, image pixels.
+            remove: take away.
+            begin: called with the pixels of a new object.
+        """
+        from annotator.core import raster
+        from annotator.core.editing import drawing
+
+        size = self._size()
+        before = raster.empty(*size) if target is None else self.mask_of(target)
+
+        def work() -> Mask:
+            crop = drawing.polygon(path, *size)
+            if crop is None:
+                return before
+            piece = raster.from_crop(crop, *size)
+            return raster.difference(before, piece) if remove else raster.union((before, piece))
+
+        def done(mask: Mask) -> None:
+            if target is not None:
+                self.put(target.id, mask, "Erase from" if remove else "Add to")
+            elif mask != before:
+                begin(mask)
+
+        xs, ys = zip(*path, strict=True)
+        self._work.run((max(xs) - min(xs)) * (max(ys) - min(ys)), work, done)
+
     def cut(
         self,
         annotation_ids: Sequence[int],

@@ -14,6 +14,7 @@ from PySide6.QtCore import QRect, QSize
 from PySide6.QtGui import QColor, QImage, QPainter
 
 from annotator.core import raster
+from annotator.core.cv import cv2
 from annotator.core.mask import Mask
 from annotator.core.raster import Crop
 from annotator.ui import canvas_pixels
@@ -28,6 +29,15 @@ def _premultiplied(color: QColor, opacity: float) -> int:
     alpha = round(255 * min(max(opacity, 0.0), 1.0))
     r, g, b = (part * alpha // 255 for part in (color.red(), color.green(), color.blue()))
     return alpha << 24 | r << 16 | g << 8 | b
+
+
+def _in_columns(crop: Crop) -> NDArray[np.bool_]:
+    """The pixels of a piece, (w, h), each column in one stretch of memory."""
+    if crop.pixels.flags.f_contiguous or not crop.pixels.size:
+        return crop.pixels.T
+    # Ten times quicker than NumPy's own way from rows to columns.
+    rows = np.ascontiguousarray(crop.pixels).view(np.uint8)
+    return np.asarray(cv2.transpose(rows), np.uint8).view(np.bool_)
 
 
 class LiveMask:
@@ -51,6 +61,7 @@ class LiveMask:
         if mask is not None:
             self._write(raster.crop(mask))
         self._touched: tuple[int, int, int, int] | None = None
+        self._restored = (0, 0, 0, 0), Crop(0, 0, np.zeros((0, 0), bool))
         fill = _premultiplied(color, opacity)
         self._colors = np.array([0, fill, _OUTSIDE_LINE, _INSIDE_LINE], np.uint32)
         self._view = View()
@@ -58,36 +69,38 @@ class LiveMask:
         self._dirty: QRect | None = None
 
     def _write(self, crop: Crop) -> None:
-        h, w = crop.pixels.shape
-        self._pixels[crop.y : crop.y + h, crop.x : crop.x + w] = crop.pixels
+        self._columns(crop)[:] = _in_columns(crop)
 
     def add(self, crop: Crop) -> Box:
         """Add pixels; returns the part of the image that may have changed."""
-        part = self._part(crop)
-        part |= crop.pixels
+        part = self._columns(crop)
+        part |= _in_columns(crop)
         return self._touch(crop)
 
     def remove(self, crop: Crop) -> Box:
         """Take pixels away."""
-        part = self._part(crop)
-        part &= ~crop.pixels
+        part = self._columns(crop)
+        part &= ~_in_columns(crop)
         return self._touch(crop)
 
     def restore(self) -> Box | None:
         """As it was before anything was touched."""
         if self._touched is None:
             return None
-        x0, y0, x1, y1 = self._touched
-        self._write(raster.crop_at(self.before, x0, y0, x1, y1))
-        self._dirty = None
+        x0, y0, x1, y1 = touched = self._touched
+        if self._restored[0] != touched:
+            # A gesture that begins anew at every move does so with the same part of the image.
+            self._restored = touched, raster.crop_at(self.before, x0, y0, x1, y1)
+        self._write(self._restored[1])
         self._touched = None
         box = Box(x0, y0, x1, y1)
         self._renew(box)
         return box
 
-    def _part(self, crop: Crop) -> NDArray[np.bool_]:
+    def _columns(self, crop: Crop) -> NDArray[np.bool_]:
+        """The pixels where a piece lies, (w, h)."""
         h, w = crop.pixels.shape
-        return self._pixels[crop.y : crop.y + h, crop.x : crop.x + w]
+        return self._pixels.T[crop.x : crop.x + w, crop.y : crop.y + h]
 
     def _touch(self, crop: Crop) -> Box:
         h, w = crop.pixels.shape

@@ -25,7 +25,6 @@ from annotator.ui.gestures import (
 
 if TYPE_CHECKING:
     from annotator.core.annotation import Annotation
-    from annotator.core.raster import Crop
 
 REACH = 14.0
 """Viewport pixels the ends of a new stretch may be from the outline."""
@@ -136,23 +135,14 @@ def lasso(surface: Surface, press: GestureEvent) -> Gesture:
     path = yield from _draw(surface, press, closed=True, removes=removes)
     if len(path) < 3:
         return
-    from annotator.core.editing import drawing
-
-    crop = drawing.polygon(path, *surface.image_size())
+    workspace = surface.workspace
+    workspace.masks.finish()
     try:
         target = _target(surface, press, create=not removes)
     except UserError as error:
-        surface.workspace.reported.emit(error)
+        workspace.reported.emit(error)
         return
-    _commit(surface, target, crop, removes, "Erase from" if removes else "Add to")
-
-
-def _commit(
-    surface: Surface, target: Annotation | None, crop: Crop | None, removes: bool, verb: str
-) -> None:
-    surface.painting.begin(target)
-    surface.painting.change(crop, remove=removes)
-    surface.painting.commit(verb)
+    workspace.masks.enclose(target, path, remove=removes, begin=workspace.add_shape)
 
 
 def redraw(surface: Surface, press: GestureEvent) -> Gesture:

@@ -172,7 +172,9 @@ def flood(
     half = MOST_FLOODED // 2
     x0, y0 = max(x - half, 0), max(y - half, 0)
     x1, y1 = min(x + half, width), min(y + half, height)
-    piece = np.ascontiguousarray(image[y0:y1, x0:x1])
+    # OpenCV asks for an array it might write into, though it only writes into the barrier.
+    piece = image[y0:y1, x0:x1]
+    piece = piece if piece.flags.writeable else piece.copy()
     barrier = np.zeros((y1 - y0 + 2, x1 - x0 + 2), np.uint8)
     if inside is not None:
         barrier[1:-1, 1:-1] = 1
