@@ -125,14 +125,14 @@ def test_a_video_is_tracked_through_corrected_cut_merged_and_exported(
         dialog.setTextValue("button")
         dialog.accept()
         button = document.add_category("button").id
-        user.waits_for(
-            lambda: all(document.annotations(k)[0].category_id == button for k in KEYS[8:])
-        )
+        user.waits_for(lambda: not window.tracking.editing.running)
+        assert {document.annotations(key)[0].category_id for key in KEYS[8:]} == {button}
 
         merge = window.menus["track.merge"]
         merge.aboutToShow.emit()
         merge.actions()[0].trigger()
-        user.waits_for(lambda: len(timeline.rows()) == 1)
+        user.waits_for(lambda: not window.tracking.editing.running)
+        assert len(timeline.rows()) == 1
         assert {document.annotations(key)[0].category_id for key in KEYS} == {button}
         banner = window.messages.banner("track editing")
         assert banner is not None
@@ -143,7 +143,8 @@ def test_a_video_is_tracked_through_corrected_cut_merged_and_exported(
         timeline.choose(first.id)
         merge.aboutToShow.emit()
         merge.actions()[0].trigger()
-        user.waits_for(lambda: marks(user, first.id).count(Mark.NOTHING) == 0)
+        user.waits_for(lambda: not window.tracking.editing.running)
+        assert marks(user, first.id).count(Mark.NOTHING) == 0
         assert {document.annotations(key)[0].track for key in KEYS} == {first.id}
         user.saves()
 
