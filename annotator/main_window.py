@@ -341,6 +341,7 @@ class MainWindow(QMainWindow):
         self.prelabelling.panel.left.connect(self.canvas.setFocus)
         self.tracking.attach(self.actions_by_id, self.menus)
         self.tracking.panel_wanted.connect(self.docks.show)
+        self.tracking.settings_wanted.connect(self._show_settings)
         self.tracking.panel.left.connect(self.canvas.setFocus)
         self.history_panel.left.connect(self.canvas.setFocus)
         self.canvas.pointer_moved.connect(self.status.show_pointer)

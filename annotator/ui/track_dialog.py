@@ -36,6 +36,8 @@ class TrackDialog(QDialog):
 
     ordered = Signal(object)
     """The `Order`."""
+    weights_wanted = Signal()
+    """The chosen way lacks its files: people want to get them."""
 
     def __init__(
         self,
@@ -60,6 +62,12 @@ class TrackDialog(QDialog):
         self.start_button = self._buttons.addButton(
             "&Track", QDialogButtonBox.ButtonRole.AcceptRole
         )
+        self.get_button = self._buttons.addButton(
+            "&Get It…", QDialogButtonBox.ButtonRole.ActionRole
+        )
+        self.get_button.setAutoDefault(False)
+        self.get_button.setToolTip("Open Settings → Model, which gets files and imports yours")
+        self.get_button.clicked.connect(self.weights_wanted)
         self._fill()
         self._arrange()
         self.tracker.currentIndexChanged.connect(self._check)
@@ -120,6 +128,7 @@ class TrackDialog(QDialog):
         spec, which = self.spec, self.objects.currentData()
         self._hint.setText(f"{spec.summary} {spec.caution}".strip())
         problem = spec.available() or ""
+        self.get_button.setVisible(bool(problem))
         if not problem and which == FOUND and not spec.finds:
             problem = "It follows only what is marked. Choose another way, or other objects."
         if not problem and which == "all" and not self._objects:
@@ -129,6 +138,8 @@ class TrackDialog(QDialog):
         self._problem.say(problem, "warning")
         self._problem.setVisible(bool(problem))
         self.start_button.setEnabled(not problem)
+        # Otherwise what has become longer would be cut off.
+        self.adjustSize()
 
     def _order(self) -> None:
         which = self.objects.currentData()

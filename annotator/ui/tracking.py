@@ -59,6 +59,8 @@ class Tracking(QObject):
 
     panel_wanted = Signal(str)
     """The dock with this command id shall be seen."""
+    settings_wanted = Signal(str)
+    """The page of the settings with this name shall be seen."""
 
     def __init__(
         self,
@@ -149,6 +151,7 @@ class Tracking(QObject):
             key, len(next_keys(keys, key, len(keys))), len(accepted), selected, self._window
         )
         dialog.ordered.connect(self._start)
+        dialog.weights_wanted.connect(partial(self.settings_wanted.emit, "Model"))
         workspace.project_closing.connect(dialog.close)
         dialog.show()
         return dialog
