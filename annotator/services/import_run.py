@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 
 from annotator.core.errors import UserError
 from annotator.services.importing import Import, taking_back
@@ -128,6 +128,12 @@ class ImportRun(QObject):
         self._undoing: Generator[str, None, tuple[int, list[str]]] | None = None
         self._done = 0
         self._shown = 0.0
+        # What is posted is done before any key or paint event: slices that post the next one would
+        # keep the window waiting until the end. A timer lets it have its turn.
+        self._slices = QTimer(self, singleShot=True, interval=0)
+        self._slices.timeout.connect(self._go_on)
+        self._steps_back = QTimer(self, singleShot=True, interval=0)
+        self._steps_back.timeout.connect(self._take_back)
 
     def open(self, path: Path, format_id: str = "") -> None:
         """Read a file or folder; `opened` or `failed` tells the end. A later call wins.
@@ -192,18 +198,23 @@ class ImportRun(QObject):
         self.stop()
         turn = self._turn
         self._done, self._is_applying = 0, apply
-        feed = self._feed = _Feed(content, lambda: self._courier.post(lambda: self._go_on(turn)))
+        feed = self._feed = _Feed(content, lambda: self._courier.post(lambda: self._wake(turn)))
         self._keep(feed.thread)
         fed = replace(content, images=feed.images)
         self._joining = Import(self._document, fed, rules, name)
         self._work = self._joining.apply() if apply else self._joining.plan()
 
-    def _go_on(self, turn: int) -> None:
+    def _wake(self, turn: int) -> None:
+        """An image has arrived."""
+        if turn == self._turn and not self._slices.isActive():
+            self._slices.start()
+
+    def _go_on(self) -> None:
         """Merge what has arrived; what does not fit into a slice waits for the next turn."""
-        began = time.monotonic()
+        began, turn = time.monotonic(), self._turn
         while turn == self._turn and self._feed is not None and self._feed.is_ready():
             if time.monotonic() - began > SLICE:
-                self._courier.post(lambda: self._go_on(turn))
+                self._slices.start()
                 return
             self._step()
 
@@ -235,7 +246,7 @@ class ImportRun(QObject):
             self.taken_back.emit(*end.value)
         else:
             if self._undoing is not None:
-                self._courier.post(self._take_back)
+                self._steps_back.start()
 
     def _keep(self, thread: threading.Thread) -> None:
         """What was stopped may need a moment to notice; nobody waits for it before the end."""
