@@ -33,12 +33,16 @@ class ChangedOutside(UserError):
     Attributes:
         path: its version of it.
         base: what this program wrote last, None where that was not kept.
+        is_newer: the file is ahead of the project: what differs is newer there.
     """
 
-    def __init__(self, path: Path, base: Path | None, message: str, remedy: str) -> None:
+    def __init__(
+        self, path: Path, base: Path | None, message: str, remedy: str, *, is_newer: bool = False
+    ) -> None:
         super().__init__(message, remedy)
         self.path = path
         self.base = base
+        self.is_newer = is_newer or base is not None
 
 
 def versions(folder: Path) -> list[Path]:

@@ -49,13 +49,25 @@ def problems(db: sqlite3.Connection) -> list[str]:
             found.append(f"{count:,} {what}")
     unreadable = 0
     for (value,) in db.execute(f"SELECT value FROM annotations ORDER BY rowid DESC LIMIT {SAMPLE}"):
-        try:
-            annotation_from_json(from_json(value))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            unreadable += 1
+        unreadable += not is_sound(value)
     if unreadable:
         found.append(f"{unreadable:,} objects that cannot be read")
     return found
+
+
+def is_sound(value: str) -> bool:
+    """Whether an object of the journal can be read, and the runs of its mask fill the image."""
+    from annotator.core import raster
+    from annotator.core.mask import Mask
+
+    try:
+        shape = annotation_from_json(from_json(value)).shape
+        # One wrong letter, and they do not: nothing else would show that a mask is another one.
+        return not isinstance(shape, Mask) or (
+            int(raster.runs(shape).sum()) == shape.width * shape.height
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+        return False
 
 
 class JournalCheck:

@@ -80,6 +80,7 @@ def _open(place: Place, lock: QLockFile, notices: list[UserError]) -> Document:
         if not journal.load_counter(db, "unnamed"):
             state = _start(db, place, state, notices)
         coco = place.coco.with_name(state.file)
+        state = _behind(db, state, coco, notices)
         with contextlib.suppress(OSError):
             if state.hashes and is_foreign(coco, state):
                 base = base_of(place.project_dir / FOLDER, state.hashes)
@@ -97,6 +98,28 @@ def _open(place: Place, lock: QLockFile, notices: list[UserError]) -> Document:
     for notice in notices:
         document.announce(notice)
     return document
+
+
+def _behind(
+    db: sqlite3.Connection, state: CocoState, coco: Path, notices: list[UserError]
+) -> CocoState:
+    """Where the journal lost steps that the COCO file has, the file counts as somebody else's.
+
+    Copies without the journal's “-wal”, and backups of it, are older than the file.
+    """
+    generation = journal.load_counter(db, "generation")
+    if generation >= state.generation or not coco.is_file():
+        return state
+    notices.append(
+        ChangedOutside(
+            coco,
+            None,
+            f"The project's journal is older than “{coco.name}”: its newest steps are missing.",
+            "Merge takes the newer objects over. The file is kept under another name otherwise.",
+            is_newer=True,
+        )
+    )
+    return CocoState(state.file, generation)
 
 
 def _changed_outside(coco: Path, base: Path | None) -> UserError:
@@ -134,13 +157,24 @@ def _start(
             kept = _keep_original(source, place.project_dir)
             if dataset.problems:
                 notices.append(describe_problems(source, dataset.problems, kept))
+            if state.generation and not notices:
+                notices.append(_without_journal(place, source))
             if source == own:
                 state = state.seen(fingerprint(own))
     if dataset is None:
         dataset = Dataset(header=new_header(place.folder.name, time.strftime("%Y-%m-%d")))
+    state = replace(state, generation=0)
     save_state(place.coco_state, state)
     operations.write_dataset(db, dataset)
     return state
+
+
+def _without_journal(place: Place, source: Path) -> UserError:
+    return UserError(
+        f"The project's journal “{place.journal}” was missing or empty: all objects come from"
+        f" “{source.name}”, without history and proposals.",
+        f"If you have a copy of “{place.project_dir.name}”, close the project and put it back.",
+    )
 
 
 def _keep_original(source: Path, project_dir: Path) -> Path:
@@ -165,6 +199,9 @@ def _recover(place: Place) -> UserError:
     state = load_state(place.coco_state, COCO)
     own = place.coco.with_name(state.file)
     found = salvage(damaged, place, own if own.is_file() else place.source)
+    with contextlib.closing(journal.connect(place.journal)) as db:
+        # What was lost came from the file, so the journal is not behind it.
+        operations.raise_counter(db, "generation", state.generation + 1)
     return UserError(
         f"The journal was damaged and made anew: {found}.",
         f"The damaged file was kept as “{damaged}”.",

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from annotator.core.codec import annotation_from_json, category_from_json
+from annotator.core.codec import category_from_json
 from annotator.core.errors import UserError
 from annotator.core.files import from_json
 from annotator.services import journal, operations
 from annotator.services.history_journal import unpack_class_change
+from annotator.services.journal_check import is_sound
 
 if TYPE_CHECKING:
     from annotator.core.formats.coco.dataset import Dataset
@@ -126,9 +127,9 @@ class _Rows:
 
 def _is_sound(table: str, row: dict[str, Any]) -> bool:
     try:
-        if table == "annotations":
-            annotation_from_json(from_json(row["value"]))
-        elif table == "categories":
+        if table == "annotations" and not is_sound(row["value"]):
+            return False
+        if table == "categories":
             category_from_json(from_json(row["value"]))
         elif table == "steps":
             journal.unpack_change(row["change"])

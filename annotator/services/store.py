@@ -123,6 +123,10 @@ class Store:
         self._deadline = float("inf")
         self._aside: Path | None = None
         self._state = threading.Condition()
+        with contextlib.suppress(sqlite3.Error):
+            # Before anybody reads: then the mark reaches the file itself.
+            self._generation = load_counter(db, "generation")
+            self._mark()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
@@ -167,9 +171,6 @@ class Store:
     # --- On the writing thread ---
 
     def _run(self) -> None:
-        with contextlib.suppress(sqlite3.Error):
-            self._generation = load_counter(self._db, "generation")
-            self._mark()
         while batch := self._next():
             try:
                 generation = self._commit(batch)

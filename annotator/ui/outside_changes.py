@@ -145,7 +145,7 @@ class OutsideChanges(QObject):
             self._run.finished.connect(self._finish)
             self._run.failed.connect(self._workspace.reported)
         # Without what it began with nobody knows which of two differing objects is newer.
-        rules = MergeRules(same_id="replace" if error.base is not None else "keep")
+        rules = MergeRules(same_id="replace" if error.is_newer else "keep")
         self._run.apply(content, rules, error.path.name)
 
     def _finish(self, done: Import) -> None:

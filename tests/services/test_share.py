@@ -1,7 +1,8 @@
-"""A network share that goes away while the project is saved, and comes back."""
+"""A share that goes away while the project is saved, and journals that are not what they were."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sqlite3
@@ -11,8 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PySide6.QtCore import QCoreApplication
 
+from annotator.core.errors import UserError
+from annotator.services.coco_backups import ChangedOutside
 from annotator.services.document import Document
+from annotator.services.journal_check import problems
 from annotator.services.store import Store
 from tests.services.test_document import add
 from tests.services.test_project_history import state_of
@@ -124,3 +129,78 @@ def test_calls_that_fail_while_the_share_is_away_are_repeated(tmp_path: Path) ->
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.split() == ["EIO", "ESTALE", "ENOTCONN", "ENOSPC", "EROFS", "closed"]
+
+
+# --- A journal that is not what the COCO file was written from ---
+
+
+def saved_project(qtbot: Any, folder: Path) -> Document:
+    document = Document.open(folder)
+    document.add_images(KEYS)
+    add(document)
+    document.save()
+    qtbot.waitUntil(lambda: not document.save_state.coco_pending, timeout=10_000)
+    return document
+
+
+def told(qtbot: Any, folder: Path) -> tuple[Document, list[UserError]]:
+    document, reports = Document.open(folder), list[UserError]()
+    document.reported.connect(reports.append)
+    qtbot.waitUntil(lambda: bool(reports), timeout=5_000)
+    return document, reports
+
+
+def test_a_journal_older_than_the_coco_file_never_overwrites_it(qtbot: Any, tmp_path: Path) -> None:
+    saved_project(qtbot, tmp_path).close()
+    journal = tmp_path / ".annotator" / "journal.sqlite"
+    older = journal.read_bytes()
+    document = Document.open(tmp_path)
+    add(document)
+    document.close()
+    newer = document.coco_path.read_bytes()
+    journal.write_bytes(older)
+
+    document, (report, *_) = told(qtbot, tmp_path)
+    assert isinstance(report, ChangedOutside)
+    assert report.is_newer
+    assert "older" in report.message
+    assert len(document.annotations("a.png")) == 1
+    add(document, "b.png")
+    document.close()
+    (kept,) = tmp_path.glob("annotations (changed outside*")
+    assert kept.read_bytes() == newer
+
+
+def test_a_missing_journal_is_told(qtbot: Any, tmp_path: Path) -> None:
+    saved_project(qtbot, tmp_path).close()
+    (tmp_path / ".annotator" / "journal.sqlite").write_bytes(b"")
+
+    document, (report, *_) = told(qtbot, tmp_path)
+    assert "missing or empty" in report.message
+    assert len(document.annotations("a.png")) == 1
+    document.close()
+    reports: list[UserError] = []
+    document = Document.open(tmp_path)
+    document.reported.connect(reports.append)
+    QCoreApplication.processEvents()
+    assert not reports, "once"
+    document.close()
+
+
+def test_a_single_wrong_letter_of_a_mask_is_found_and_repaired(qtbot: Any, tmp_path: Path) -> None:
+    document = saved_project(qtbot, tmp_path)
+    expected = document.annotations("a.png")[0].shape
+    document.close()
+    path = tmp_path / ".annotator" / "journal.sqlite"
+    db = sqlite3.connect(path)
+    (value,) = db.execute("SELECT value FROM annotations").fetchone()
+    counts = json.loads(value)["mask"]["counts"]
+    wrong = counts[:2] + chr(ord(counts[2]) ^ 1) + counts[3:]
+    db.execute("UPDATE annotations SET value=?", (value.replace(counts, wrong),))
+    db.commit()
+    assert problems(db) == ["1 objects that cannot be read"]
+    db.close()
+    document = Document.recover(tmp_path)
+    assert document.annotations("a.png")[0].shape == expected, "the COCO file still has it"
+    document.close()
+    assert list(path.parent.glob("journal.damaged*"))
