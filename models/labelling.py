@@ -125,13 +125,15 @@ def labellers() -> dict[str, LabellerSpec]:
 
 
 def labeller_spec(labeller_id: str) -> LabellerSpec:
-    """The spec with this id.
+    """The spec with this id; that of a network means its panoptic one.
 
     Raises:
         ModelError: no such labeller.
     """
     known = labellers()
     if labeller_id not in known:
+        if (panoptic := known.get(f"{labeller_id}-panoptic")) is not None:
+            return panoptic
         listed = ", ".join(known)
         raise ModelError(f"No model “{labeller_id}” labels images by itself. Known: {listed}.")
     return known[labeller_id]

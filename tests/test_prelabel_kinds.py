@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +133,7 @@ class Bright:
     def __init__(self, spec: LabellerSpec) -> None:
         self.spec = spec
         self.fingerprint = "bright"
+        self.device = "Runs on a lamp."
 
     def label(self, image: NDArray[np.uint8], names: Sequence[Name]) -> Sequence[LabelledMask]:
         bright = image.max(axis=2) > 130
@@ -148,10 +149,45 @@ class Bright:
 @pytest.fixture
 def bright(monkeypatch: pytest.MonkeyPatch) -> LabellerSpec:
     spec = LabellerSpec(
-        "bright", "Bright", "1", "Tests.", "MIT", load=lambda: Bright(spec), takes_names=True
-    )
+        "bright", "Bright", "1", "Tests.", "MIT", load=lambda: Bright(spec), takes_names=True,
+        effort="It takes a while",
+    )  # fmt: skip
     monkeypatch.setattr(labelling, "labellers", lambda: {"bright": spec})
     return spec
+
+
+def test_it_says_what_it_takes_and_where_it_runs(
+    folder: Path, bright: LabellerSpec, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["prelabel", str(folder), "--labeller", "bright"]) == 0
+    assert "It takes a while. Runs on a lamp." in capsys.readouterr().err
+
+
+def test_how_long_it_takes_is_said_after_one_image_that_took_long(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from annotator.commands import progress
+
+    @dataclass
+    class Counts:
+        images: int = 4
+        made: int = 0
+
+        @property
+        def done(self) -> int:
+            return self.made
+
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    counts = Counts()
+    with progress.progress(counts) as show:
+        counts.made, now[0] = 1, 31.0
+        show()
+    assert capsys.readouterr().err == "1 of 4 images, 31 s an image, 2 min left\n"
+
+
+def test_a_network_means_its_panoptic_labeller() -> None:
+    assert labelling.labeller_spec("omgseg").id == "omgseg-panoptic"
 
 
 def test_a_labeller_finds_the_classes_of_the_project(folder: Path, bright: LabellerSpec) -> None:

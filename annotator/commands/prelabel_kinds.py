@@ -127,4 +127,8 @@ def segmenter_of(given: argparse.Namespace, spec: SegmenterSpec) -> Segmenter:
         return spec.load()
     from models.labelling import labeller_spec, unasked
 
-    return unasked(labeller_spec(given.labeller), names).load()
+    labeller = labeller_spec(given.labeller)
+    model = unasked(labeller, names).load()
+    if labeller.effort:
+        say(f"{labeller.effort}. {getattr(model, 'device', '')}".strip())
+    return model

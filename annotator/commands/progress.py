@@ -9,8 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from annotator.core.pace import LEAST, LONG_S
+
 LINE_SECONDS = 10.0
 BAR_SECONDS = 0.1
+SLOW = 0.2
+"""Images a second below which people are told seconds an image."""
 
 
 def say(text: str) -> None:
@@ -55,10 +59,12 @@ class _Pace:
         counts = self.counts
         text = f"{counts.done} of {counts.images} images"
         passed = time.monotonic() - self._begin
-        if counts.made >= 2 and passed > 0:
-            rate = counts.made / passed
+        if counts.made >= LEAST or (counts.made > 0 and passed > LONG_S):
+            rate = counts.made / max(passed, 1e-9)
             left = (counts.images - counts.done) / rate
-            text += f", {rate:.1f}/s, {_time(left)} left"
+            # "0.0/s" says nothing of a model that takes half a minute.
+            speed = f"{rate:.1f}/s" if rate >= SLOW else f"{_time(1 / rate)} an image"
+            text += f", {speed}, {_time(left)} left"
         return text
 
 

@@ -49,6 +49,7 @@ class Progress:
         rate: images a second, None while nobody can say.
         left: seconds, likewise.
         state: what it does.
+        device: where the model runs, and why; sentences for people, "" while nobody can say.
     """
 
     done: int
@@ -58,6 +59,7 @@ class Progress:
     rate: float | None = None
     left: float | None = None
     state: State = "preparing"
+    device: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,7 @@ class _Job(Work):
     made: int = 0
     failed: int = 0
     problems: int = 0
+    device: str = ""
 
     @property
     def done(self) -> int:
@@ -251,6 +254,7 @@ class FolderRun(BackgroundRun):
         if job is not self._job or self._queue is None:
             return
         job.writer, job.begun = writer, True
+        job.device = str(getattr(ready.segmenter, "device", ""))
         job.total, job.before = found.total, found.total - len(found.todo)
         remember(job.document, **asdict(job.order), ids=found.ranges, finished=False)
         for trouble in ready.troubles:
@@ -348,7 +352,9 @@ class FolderRun(BackgroundRun):
         rate = job.pace.rate
         left = (job.total - job.done) / rate if rate else None
         new = job.writer.tally.new if job.writer is not None else 0
-        self.progressed.emit(Progress(job.done, job.total, job.failed, new, rate, left, job.state))
+        self.progressed.emit(
+            Progress(job.done, job.total, job.failed, new, rate, left, job.state, job.device)
+        )
 
 
 # It runs on the thread.

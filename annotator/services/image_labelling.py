@@ -43,12 +43,14 @@ class Progress:
         share: 0 to 1.
         part: what was done last, for people; "" while the model is loaded.
         left: seconds, None while nobody can say.
+        device: where it runs, and why; sentences for people, "" while nobody can say.
     """
 
     key: str
     share: float = 0.0
     part: str = ""
     left: float | None = None
+    device: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +234,7 @@ class ImageLabelling(QObject):
 
         def report(passed: Passed) -> None:
             left = clock.left(passed)
-            said = Progress(job.picture.key, passed.share, passed.part, left)
+            said = Progress(job.picture.key, passed.share, passed.part, left, model.device)
             assert self._queue is not None
             self._queue.tell(lambda: self._tell(job, said))
 

@@ -223,7 +223,8 @@ class LabellingField(WorkField):
     def _show(self, progress: Progress) -> None:
         left = f" {duration(progress.left)} left" if progress.left is not None else ""
         part = f" ({progress.part})" if progress.part else " (loading the model)"
-        self.tell(f"Labelling…{left}", f"{progress.key}{part}. Go on working.", progress.share)
+        tip = f"{progress.key}{part}. Go on working. {progress.device}".strip()
+        self.tell(f"Labelling…{left}", tip, progress.share)
 
 
 class FindDialog(QDialog):

@@ -107,7 +107,8 @@ class PrelabelField(RunField):
     def _show_progress(self, progress: Progress) -> None:
         share = progress.done / progress.total if progress.total else 0.0
         new = many(progress.proposals, "new proposal")
-        self.tell(line(progress), f"{new}. Go on working: clicks come first.", share)
+        tip = f"{new}. Go on working: clicks come first. {progress.device}".strip()
+        self.tell(line(progress), tip, share)
         self.tell_state(progress.state)
 
 

@@ -64,12 +64,11 @@ def missing(network_id: str) -> str | None:
         return None
     names = " and ".join(f"“{one.file_name}” ({one.licence.name}; {one.origin})" for one in absent)
     loaded = [one.id for one in absent if one.urls]
-    ways = "Get what is missing in Settings, Model"
-    if loaded:
-        ways += f", or with: annotator models get {' '.join(loaded)}"
-    if len(loaded) < len(absent):
-        ways += "; import a file that is offered on a web page only"
-    return f"{TITLES[network_id]} needs {names}. {ways}."
+    ways = f"annotator models get {' '.join(loaded)}, or " if loaded else ""
+    return (
+        f"{TITLES[network_id]} needs {names}. Get what is missing in Settings, Model, where files "
+        f"you have are imported, too; or with: {ways}annotator models import FILE."
+    )
 
 
 def opened(network_id: str) -> OpenedNetwork:

@@ -164,6 +164,18 @@ class TestQueries:
             tracker.step([scene((ONE,), 2)])
         assert len(seen) == 2
 
+    @pytest.mark.parametrize("size", [(1, 1), (200, 20_000), (1, 300)])
+    def test_odd_sizes(self, network, size) -> None:
+        tracker, frame = self.tracker(network), np.full((*size, 3), 90, np.uint8)
+        corner = np.zeros(size, np.bool_)
+        corner[:1, :1] = True
+        tracker.begin(frame, {1: corner})
+        seen = tracker.step([frame, scene((ONE,), 0), frame])
+        assert len(seen) == 3
+        tracker.begin(frame, {})
+        for one in (one for found in tracker.step([frame]) for one in found):
+            assert one.mask.shape == size
+
     def test_clips_do_not_grow_memory(self, network) -> None:
         """Whatever the length: as many numbers are held after twelve clips as after three."""
         import gc
