@@ -1,4 +1,4 @@
-"""Datumaro and Label Studio's converter read what is exported, each in an environment of its own.
+"""Datumaro, LVIS and Label Studio's converter read what is exported, each in its own environment.
 
 They bring libraries that must not stand beside ours (another OpenCV, another Pillow).
 """
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from annotator.core import raster
-from annotator.core.annotation import Annotation, Category, ImageRecord
+from annotator.core.annotation import Annotation, Category, ImageRecord, Status
 from annotator.core.annotation import Origin as Provenance
 from annotator.core.formats.api import LabelledImage, Origin
 from annotator.core.formats.exporting import ExportOptions, export
@@ -26,15 +26,15 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 WIDTH, HEIGHT = 120, 90
 
 
-def environment(tmp_path_factory, package):
-    """The interpreter of an environment with a package; `ANNOTATOR_VENVS` may hold some."""
+def environment(tmp_path_factory, package, *more):
+    """The interpreter of an environment with packages; `ANNOTATOR_VENVS` may hold some."""
     ready = os.environ.get("ANNOTATOR_VENVS")
     folder = tmp_path_factory.mktemp("venvs") / package
     if ready and (Path(ready) / package).is_dir():
         return str(Path(ready) / package / "bin" / "python")
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     python = str(folder / "bin" / "python")
-    done = subprocess.run([python, "-m", "pip", "install", "-q", package], check=False,
+    done = subprocess.run([python, "-m", "pip", "install", "-q", package, *more], check=False,
                           capture_output=True, text=True)  # fmt: skip
     if done.returncode:
         pytest.skip(f"{package} cannot be installed here: {done.stderr[-300:]}")
@@ -49,6 +49,12 @@ def datumaro(tmp_path_factory):
 @pytest.fixture(scope="module")
 def label_studio(tmp_path_factory):
     return environment(tmp_path_factory, "label-studio-sdk")
+
+
+@pytest.fixture(scope="module")
+def lvis(tmp_path_factory):
+    # It does not say that it needs them.
+    return environment(tmp_path_factory, "lvis", "pycocotools", "opencv-python-headless")
 
 
 def run(python, script, *arguments):
@@ -177,3 +183,92 @@ def test_label_studio_converts_our_tasks_to_coco(content, label_studio, tmp_path
     assert set(names) == {"Katze", "dog", "unnamed"}
     boxes = [box for number, box in found if names[number] == "unnamed"]
     assert boxes == [pytest.approx([70, 30, 48.5, 58])] * 2
+
+
+def photos(tmp_path, *objects_of_images):
+    """Content whose images are reviewed, in the folder of a sequence."""
+    images = []
+    for number, found in enumerate(objects_of_images, 1):
+        record = ImageRecord(f"s/{number}.png", number, WIDTH, HEIGHT, status=Status.DONE)
+        images.append(LabelledImage(record, found))
+    categories = [Category(3, "Katze", "#112233"), Category(7, "dog", "#445566")]
+    return on_disk(content_of_images(images, categories), tmp_path / "photos")
+
+
+LVIS = """
+    import json, sys
+    import numpy as np
+    np.float = float  # the last release is older than NumPy 1.24
+    from lvis import LVIS, LVISEval, LVISResults
+    truth = LVIS(sys.argv[1])
+    found = LVISResults(truth, sys.argv[2])
+    evaluation = LVISEval(truth, found, "segm")
+    evaluation.run()
+    flips = {}
+    for number, entry in truth.anns.items():
+        mask = truth.ann_to_mask(entry)
+        flips[number] = np.flatnonzero(np.diff(np.pad(mask.T.ravel(), 1).astype(int))).tolist()
+    print(json.dumps({"ap": evaluation.results["AP"], "flips": flips,
+                      "absent": {i["id"]: i["neg_category_ids"] for i in truth.imgs.values()},
+                      "frequency": [c["frequency"] for c in truth.cats.values()]}))
+"""
+
+
+def test_lvis_reads_and_evaluates(lvis, tmp_path):
+    both = (
+        Annotation(1, ring(), 3),
+        Annotation(2, raster.from_box(Box(70, 30, 118, 88), 120, 90), 7),
+    )
+    content = photos(tmp_path, both, (Annotation(3, ring(), 3),))
+    export(content, format_spec("lvis"), tmp_path / "lvis.json")
+    export(content, format_spec("coco-results"), tmp_path / "results.json")
+    found = run(lvis, LVIS, tmp_path / "lvis.json", tmp_path / "results.json")
+    assert found["ap"] == pytest.approx(1)
+    assert found["flips"]["1"] == found["flips"]["3"] == flips(ring())
+    assert found["absent"] == {"1": [], "2": [7]}
+    assert found["frequency"] == ["r", "r"]
+
+
+SEGMENTS = """
+    import json, sys
+    import numpy as np
+    from datumaro.components.dataset import Dataset
+    dataset = Dataset.import_from(sys.argv[1], sys.argv[2])
+    labels = [label.name for label in dataset.categories()[next(iter(dataset.categories()))].items]
+    found = {}
+    for item in dataset:
+        found[item.id] = sorted(
+            [labels[a.label], np.flatnonzero(np.diff(np.pad(a.image.T.ravel() > 0, 1).astype(int)))
+             .tolist()]
+            for a in item.annotations if a.type.name == "mask" and labels[a.label] != "background"
+        )
+    print(json.dumps(found))
+"""
+
+
+@pytest.mark.parametrize("name", ["coco-panoptic", "voc-masks"])
+def test_datumaro_sees_pictures_of_labels(name, datumaro, tmp_path):
+    upper = raster.from_box(Box(30, 30, 60, 60), WIDTH, HEIGHT)
+    content = photos(tmp_path, (Annotation(1, ring(), 3), Annotation(2, upper, 7)), ())
+    out = tmp_path / "out"
+    export(content, format_spec(name), out, ExportOptions(images="copy"))
+    if name == "coco-panoptic":
+        # Where COCO itself has them.
+        (out / "annotations").mkdir()
+        (out / "panoptic.json").rename(out / "annotations" / "panoptic_val.json")
+        (out / "panoptic").rename(out / "annotations" / "panoptic_val")
+        (out / "images").rename(out / "val")
+        (out / "images").mkdir()
+        (out / "val").rename(out / "images" / "val")
+        kind = "coco_panoptic"
+    else:
+        (out / "labels.txt").rename(out / "labels of ours.txt")
+        kind = "voc_segmentation"
+        palette = ["# label:color_rgb:parts:actions", "background:0,0,0::", "Katze:128,0,0::",
+                   "dog:0,128,0::"]  # fmt: skip
+        (out / "labelmap.txt").write_text("\n".join(palette) + "\n")
+    found = run(datumaro, SEGMENTS, out, kind)
+    visible = raster.difference(ring(), upper)
+    truth = sorted([["Katze", flips(visible)], ["dog", flips(upper)]])
+    assert found["s/1"] == truth
+    assert found.get("s/2", []) == []

@@ -14,7 +14,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
@@ -171,12 +170,11 @@ def _clean(text: str, target: Target) -> str:
 
 
 def _quoted(text: str, target: Target) -> str:
-    return quoteattr(_clean(text, target))
+    return foreign.quoted(_clean(text, target))
 
 
 def _escaped(text: str, target: Target) -> str:
-    # A bare line end would come back as another one.
-    return quoteattr(_clean(text, target), {'"': "&quot;"})[1:-1]
+    return foreign.quoted(_clean(text, target))[1:-1]
 
 
 # --- In ---

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -187,6 +188,14 @@ def lose_rest(value: Mapping[Any, Any], known: Sequence[str], where: str, readin
     for key, rest in value.items():
         if key not in known and rest not in (None, "", 0, False, [], {}):
             reading.lose(f"values of “{key}”", where)
+
+
+def quoted(text: str) -> str:
+    """Text as the value of an XML attribute; line ends come back as they are."""
+    text = html.escape(text, quote=False).replace('"', "&quot;")
+    for character in "\n\r\t":
+        text = text.replace(character, f"&#{ord(character)};")
+    return f'"{text}"'
 
 
 def xml_text(text: str) -> str:

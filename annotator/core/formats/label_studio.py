@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
-from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
@@ -63,7 +62,8 @@ def write(content: Content, target: Target) -> None:
 
 def _config(labels: list[tuple[str, str]]) -> str:
     lines = "".join(
-        f"      <Label value={quoteattr(foreign.xml_text(name))} background={quoteattr(color)}/>\n"
+        f"      <Label value={foreign.quoted(foreign.xml_text(name))}"
+        f" background={foreign.quoted(color)}/>\n"
         for name, color in labels
     )
     blocks = "".join(

@@ -6,12 +6,12 @@ background and 255 is nothing that counts (“void”).
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
-from xml.sax.saxutils import escape
 
 import numpy as np
 
@@ -100,7 +100,9 @@ def _xml(
 
 def _safe(text: str) -> str:
     """XML has no way to say most control characters."""
-    return escape("".join(c if c >= " " and c not in "\ufffe\uffff" else " " for c in text))
+    return html.escape(
+        "".join(c if c >= " " and c not in "\ufffe\uffff" else " " for c in text), quote=False
+    )
 
 
 def _box(annotation: Annotation, record: ImageRecord) -> tuple[float, float, float, float] | None:

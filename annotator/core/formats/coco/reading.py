@@ -8,6 +8,7 @@ missing sizes. What cannot be used stays in the header under the program's own k
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -40,6 +41,7 @@ _KNOWN_IMAGE = {"id", "file_name", "width", "height", OURS}
 _KNOWN_CATEGORY = {"id", "name", "supercategory", OURS}
 _KNOWN_ANNOTATION = {"id", "image_id", "category_id", "segmentation", "area", "bbox", "iscrowd",
                      "attributes", OURS}  # fmt: skip
+_COLOR = re.compile("#[0-9a-fA-F]{6}")
 _MAX_NAMED = 5
 _REMEDY = "It was left untouched. Repair it, or give it another name."
 
@@ -177,7 +179,7 @@ class _Reading:
         self, number: int, name: str, value: dict[str, Any], ours: dict[str, Any]
     ) -> Category:
         color = ours.get("color")
-        if not isinstance(color, str):
+        if not isinstance(color, str) or not _COLOR.fullmatch(color):
             color = _rgb(value.get("color")) or color_for(len(self.categories))
         upper, others = value.get("supercategory"), ours.get("synonyms")
         others = others if isinstance(others, list) else ()
