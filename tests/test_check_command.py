@@ -11,10 +11,11 @@ from PIL import Image
 
 from annotator import commands
 from annotator.core import raster
-from annotator.core.annotation import Annotation
+from annotator.core.annotation import Annotation, Status
 from annotator.core.checks.project import look_alikes, picture_hash
 from annotator.services.document import Document
 from models.api import Box
+from models.describe import BasicDescriber
 
 SIZE = (120, 100)
 
@@ -83,7 +84,7 @@ def test_every_wrong_thing_is_found_and_nothing_else(folder: Path, capsys) -> No
 
 def test_repairs_leave_what_only_people_can_decide_and_are_one_step(folder: Path, capsys) -> None:
     assert commands.run(["check", str(folder), "--fix", "all"]) == 1
-    assert "7 repaired in 7 images" in capsys.readouterr().err
+    assert "8 repaired in 7 images" in capsys.readouterr().err
     left = {row["check"] for row in found(capsys, folder)} - {"outlier"}
     assert left == {"unnamed", "alike"}
     document = Document.open(folder)
@@ -113,7 +114,7 @@ def test_only_query_and_limits(folder: Path, capsys) -> None:
     assert {row["image"] for row in rows} == {"overlap.png"}
     assert commands.run(["check", str(folder), "--only", "tiny", "--fix", "tiny"]) == 0
     with pytest.raises(SystemExit):
-        commands.run(["check", str(folder), "--fix", "unnamed"])
+        commands.run(["check", str(folder), "--fix", "alike"])
 
 
 def test_locked_objects_and_proposals_are_left_alone(folder: Path, capsys) -> None:
@@ -143,6 +144,47 @@ def test_unusual_sizes_need_enough_of_a_class(tmp_path: Path, qapp: object, caps
     (row,) = found(capsys, folder, "--only", "outlier")
     assert row["objects"] == [made[-1].id]
     assert "20.3 times larger than usual for “cat”" in row["text"]
+    assert commands.run(["check", str(folder), "--fix", "outlier"]) == 1, "a person looks at it"
+    assert "1 repaired in 1 image" in capsys.readouterr().err
+    document = Document.open(folder)
+    marks = [a.status for a in document.annotations("a.png")]
+    assert marks == [Status.TODO] * 10 + [Status.LOOK]
+    row = document.history.newest()
+    assert (row.kind, row.text) == ("repair", "Repair: unusual size for the class")
+    document.close()
+    commands.run(["check", str(folder), "--fix", "outlier"])
+    assert "0 repaired" in capsys.readouterr().err
+
+
+def test_only_names_that_leave_no_doubt_are_given(tmp_path: Path, qapp: object, capsys) -> None:
+    folder = tmp_path / "names"
+    folder.mkdir()
+    document = Document.open(folder)
+    document.add_images(["a.png"])
+    cat, dog = document.add_category("cat").id, document.add_category("dog").id
+    random = np.random.default_rng(0)
+    looks = {cat: random.normal(size=32), dog: random.normal(size=32)}
+    made = []
+
+    def add(category: int | None, vector: np.ndarray | None) -> None:
+        made.append(Annotation(document.new_id(), mask((5, 5, 50, 50)), category))
+        if vector is not None:
+            document.set_vector(made[-1].id, BasicDescriber().id, vector.astype(np.float32))
+
+    for number in range(40):
+        add((cat, dog)[number % 2], looks[(cat, dog)[number % 2]] + random.normal(size=32) / 50)
+    add(None, looks[cat])
+    add(None, looks[cat] + looks[dog])
+    add(None, None)
+    document.edit("a.png", tuple(made), "Add")
+    document.close()
+    assert commands.run(["check", str(folder), "--only", "unnamed", "--fix", "unnamed"]) == 1
+    assert "1 repaired in 1 image" in capsys.readouterr().err
+    document = Document.open(folder)
+    assert [a.category_id for a in document.annotations("a.png")[-3:]] == [cat, None, None]
+    document.undo("a.png")
+    assert document.annotations("a.png") == tuple(made)
+    document.close()
 
 
 def test_look_alikes_are_found_however_few_bits_differ() -> None:

@@ -36,12 +36,14 @@ class Done:
         count: findings repaired.
         images: that changed.
         left: images that somebody changed meanwhile; they were left alone.
+        named: image and object of those that got a name.
     """
 
     group: int
     count: int
     images: int
     left: int
+    named: frozenset[tuple[str, int]] = frozenset()
 
 
 class CheckRun(QObject):
@@ -177,6 +179,7 @@ def _ignore(_: object) -> None:
 def _edits(document: Document, made: Sequence[Repaired], text: str) -> Generator[None, None, Done]:
     """Edit image after image, all in one group step."""
     count = images = left = 0
+    named: set[tuple[str, int]] = set()
     group = document.history.begin("repair", text)
     for done in made:
         # Somebody may have edited the image since it was looked at.
@@ -186,5 +189,8 @@ def _edits(document: Document, made: Sequence[Repaired], text: str) -> Generator
         with document.history.inside(group):
             document.edit(done.key, done.after, text)
         count, images = count + done.count, images + 1
+        nameless = {a.id for a in done.before if a.category_id is None}
+        named |= {(done.key, a.id) for a in done.after
+                  if a.id in nameless and a.category_id is not None}  # fmt: skip
         yield
-    return Done(group, count, images, left)
+    return Done(group, count, images, left, frozenset(named))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from annotator.services.journal import (
     load_annotations,
     load_categories,
     load_images,
+    load_vectors,
 )
 from annotator.services.project_folder import known_journal
 
@@ -224,14 +225,17 @@ def repairs(
         UserError: there is no project.
         sqlite3.Error: the journal cannot be read.
     """
-    from annotator.core.checks.table import repaired
+    from annotator.core.checks.table import OUTLIER, UNNAMED, repaired
 
-    wanted: dict[str, dict[str, set[tuple[int, ...]]]] = {}
-    for finding in findings or ():
-        wanted.setdefault(finding.key, {}).setdefault(finding.check, set()).add(finding.ids)
     db = connect_beside(journal_of(order.folder, order.project_dir))
     try:
-        for row in load_images(db):
+        rows = load_images(db)
+        wanted: dict[str, dict[str, set[tuple[int, ...]]]] = {}
+        compared = list(_outliers(db, rows, order)) if OUTLIER in order.checks else []
+        for finding in compared if findings is None else findings:
+            wanted.setdefault(finding.key, {}).setdefault(finding.check, set()).add(finding.ids)
+        names: SureNames | None = None
+        for row in rows:
             if asked():
                 return
             of_image = wanted.get(row[1], {})
@@ -241,11 +245,44 @@ def repairs(
             image = labelled(db, row)
             which = {name: frozenset(ids) for name, ids in of_image.items()}
             every: dict[str, frozenset[tuple[int, ...]] | None] = dict.fromkeys(order.checks)
-            after, count = repaired(image, every if findings is None else {**which}, order.limits)
+            which = which if findings is not None else {**every, **which}
+            if UNNAMED in which and any(a.category_id is None for a in image.accepted):
+                names = names or SureNames(db)
+                image = replace(image, names=names.of(image))
+            after, count = repaired(image, which, order.limits)
             if count:
                 yield Repaired(row[1], image.annotations, after, count)
     finally:
         db.close()
+
+
+class SureNames:
+    """Names that objects get without asking, from what looks alike in the project.
+
+    Args:
+        db: the journal.
+    """
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        from annotator.services.name_memory import NameMemory
+        from models.describe import BasicDescriber
+
+        self._categories = load_categories(db)[0]
+        self._memory = NameMemory(load_vectors(db, BasicDescriber().id))
+        _, self._classes, self._vectors = self._memory.living()
+
+    def of(self, image: Labelled) -> dict[int, int]:
+        """Class of each object that has none, where its looks are known and leave no doubt."""
+        from annotator.core.suggestions import sure
+
+        found = {}
+        for annotation in image.accepted:
+            vector = self._memory.vector(annotation.id)
+            if annotation.category_id is None and vector is not None:
+                category = sure(self._categories, self._classes, self._vectors, vector)
+                if category is not None:
+                    found[annotation.id] = category.id
+        return found
 
 
 def repair_text(checks: Collection[str]) -> str:

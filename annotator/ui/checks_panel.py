@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from annotator.services.document import Document
     from annotator.services.workspace import Workspace
 
-ALL = ""
+ALL, UNNAMED = "", "unnamed"
 _Role = Qt.ItemDataRole
 _OWN = (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_F, Qt.Key.Key_Escape)
 _KEYPAD = Qt.KeyboardModifier.KeypadModifier
@@ -325,13 +325,18 @@ class ChecksPanel(QWidget):
         return BY_ID[finding.check].repair is not None
 
     def _tell_repaired(self, done: Done) -> None:
-        self._findings = [f for f in self._findings if f not in self._repairing]
+        nameless = {f for f in self._repairing
+                    if f.check == UNNAMED and (f.key, f.ids[0]) not in done.named}  # fmt: skip
+        settled = self._repairing - nameless
+        self._findings = [f for f in self._findings if f not in settled]
         self._group = done.group if done.images else 0
         text = f"{done.count:,} repaired in {done.images:,} image{'s' * (done.images != 1)}."
         if done.left:
             text += f" {done.left:,} changed meanwhile; check again."
-        elif done.count < len(self._repairing):
+        elif done.count < len(settled):
             text += " Locked objects, and what was settled already, were left alone."
+        if nameless:
+            text += f" {len(nameless):,} without a name that leaves no doubt: those are yours."
         self.state.say(text, "success" if done.count else "")
         self._refresh()
         self.table.setFocus(Qt.FocusReason.OtherFocusReason)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from annotator.core.annotation import Annotation, Annotations
 
@@ -34,12 +34,14 @@ class Labelled:
         width: pixels, 0 while unknown.
         height: pixels, 0 while unknown.
         annotations: all objects, proposals among them, bottom layer first.
+        names: classes of objects without one, where their looks leave no doubt; for repairs only.
     """
 
     key: str
     width: int
     height: int
     annotations: Annotations
+    names: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def accepted(self) -> Annotations:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from annotator.core import raster
-from annotator.core.annotation import Annotations
+from annotator.core.annotation import Annotations, Status
 from annotator.core.checks.api import Labelled, Limits, replaced
 from annotator.core.editing import regions
 from annotator.core.mask import Mask
@@ -125,3 +125,23 @@ def unnamed(image: Labelled, limits: Limits) -> Found:
     for annotation in image.accepted:
         if annotation.category_id is None:
             yield (annotation.id,), "has no name"
+
+
+def named(image: Labelled, ids: tuple[int, ...], limits: Limits) -> Annotations:
+    """With the names that leave no doubt; the others are for people."""
+    return replaced(
+        image,
+        {
+            a.id: replace(a, category_id=image.names[a.id])
+            for a in image.annotations
+            if a.id in ids and a.category_id is None and a.id in image.names
+        },
+    )
+
+
+def marked(image: Labelled, ids: tuple[int, ...], limits: Limits) -> Annotations:
+    """With objects nobody has judged as those that need another look; locked ones, too."""
+    return tuple(
+        replace(a, status=Status.LOOK) if a.id in ids and a.status is Status.TODO else a
+        for a in image.annotations
+    )

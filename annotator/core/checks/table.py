@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from annotator.core.annotation import Annotations
 from annotator.core.checks import masks, pairs
 from annotator.core.checks.api import Check, Labelled, Limits
 
-OUTLIER, ALIKE = "outlier", "alike"
+UNNAMED, OUTLIER, ALIKE = "unnamed", "outlier", "alike"
 
 CHECKS: tuple[Check, ...] = (
     Check("empty", "Empty objects", "delete them", masks.empty, masks.removed),
@@ -18,8 +20,10 @@ CHECKS: tuple[Check, ...] = (
     Check("overlap", "Overlaps", "give the pixels to the higher layer", pairs.overlaps,
           pairs.apart),
     Check("outside", "Outside of the image", "cut at the border", masks.outside, masks.inside),
-    Check("unnamed", "Objects without a name", "", masks.unnamed),
-    Check(OUTLIER, "Unusual size for the class"),
+    Check(UNNAMED, "Objects without a name", "name those whose looks leave no doubt",
+          masks.unnamed, masks.named),
+    Check(OUTLIER, "Unusual size for the class", "mark them as needing another look",
+          repair=masks.marked),
     Check(ALIKE, "Images that look the same"),
 )  # fmt: skip
 BY_ID = {check.id: check for check in CHECKS}
@@ -31,7 +35,8 @@ def repaired(image: Labelled, wanted: dict[str, frozenset[tuple[int, ...]] | Non
 
     Args:
         image: as it is now.
-        wanted: by check, the objects of the findings; None for all that it finds.
+        wanted: by check, the objects of the findings; None for all that it finds (nothing where
+            images are compared with each other).
         limits: what counts as wrong.
 
     Returns:
@@ -39,15 +44,15 @@ def repaired(image: Labelled, wanted: dict[str, frozenset[tuple[int, ...]] | Non
     """
     count = 0
     for check in CHECKS:
-        if check.id not in wanted or check.find is None or check.repair is None:
+        if check.id not in wanted or check.repair is None:
             continue
         which = wanted[check.id]
         tried: set[tuple[int, ...]] = set()
         again = True
         while again:
             again = False
-            found = [ids for ids, _ in check.find(image, limits)
-                     if ids not in tried and (which is None or ids in which)]  # fmt: skip
+            there = which or () if check.find is None else (i for i, _ in check.find(image, limits))
+            found = [ids for ids in there if ids not in tried and (which is None or ids in which)]
             touched: set[int] = set()
             for ids in found:
                 if touched.intersection(ids):
@@ -58,5 +63,5 @@ def repaired(image: Labelled, wanted: dict[str, frozenset[tuple[int, ...]] | Non
                 if after != image.annotations:
                     count += 1
                     touched.update(ids)
-                    image = Labelled(image.key, image.width, image.height, after)
+                    image = replace(image, annotations=after)
     return image.annotations, count
