@@ -50,6 +50,11 @@ class _Report:
     call: Callable[[], None]
 
 
+def unexpected(error: Exception) -> None:
+    """`failed` of work that cannot fail: what it raised is a bug of the program."""
+    raise error
+
+
 class TaskQueue(QObject):
     """Runs work on one long-lived thread.
 

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSlider
 
 from annotator.core.errors import UserError
 from annotator.core.mask import Mask
-from annotator.services.task_queue import TaskQueue
+from annotator.services.task_queue import TaskQueue, unexpected
 
 if TYPE_CHECKING:
     from annotator.ui.canvas import Canvas
@@ -156,7 +156,7 @@ class MaskPopover(QFrame):
             "preview",
             lambda: {number: work(mask, strength) for number, mask in masks.items()},
             done,
-            self._workspace.reported.emit,
+            unexpected,
         )
 
     def apply(self) -> None:

@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPainterPath, QPen, QPolygonF
 
 from annotator.core.mask import Mask
-from annotator.services.task_queue import TaskQueue
+from annotator.services.task_queue import TaskQueue, unexpected
 from annotator.ui import items
 from annotator.ui.detail_bar import DetailBar
 from annotator.ui.gestures import DRAG, NEAR, Notches
@@ -127,7 +127,7 @@ class VertexEditor(QObject):
             "trace",
             partial(_traced, self._mask, DETAILS[self.detail], keep, moved),
             self._take,
-            self._canvas.workspace.reported.emit,
+            unexpected,
         )
 
     def _take(self, found: tuple[tuple[Ring, ...], tuple[Handle, ...], list[QPainterPath]]) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
 
-from annotator.services.task_queue import TaskQueue
+from annotator.services.task_queue import TaskQueue, unexpected
 
 if TYPE_CHECKING:
     from annotator.core.editing.livewire import Wire
@@ -47,7 +47,7 @@ class Wires(QObject):
 
             return Wire(pixels, start, unit, snap=snap)
 
-        self._queue.submit("edges", work, self._take, self._canvas.workspace.reported.emit)
+        self._queue.submit("edges", work, self._take, unexpected)
 
     def _take(self, wire: Wire) -> None:
         self._wire = wire

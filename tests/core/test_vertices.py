@@ -187,3 +187,13 @@ def test_nothing_pulls_a_click_on_an_even_ground() -> None:
     wire = Wire(np.full((50, 50, 3), 90, np.uint8), (20.5, 20.5), 1.0)
     assert wire.start == (20.5, 20.5)
     assert wire.snapped((30.2, 31.7)) == (30.2, 31.7)
+
+
+def test_a_line_may_begin_beside_the_image() -> None:
+    from annotator.core.editing.livewire import Wire
+
+    image = np.full((50, 60, 3), 90, np.uint8)
+    for start in ((-900.0, 20.0), (30.0, 5000.0), (60.0, 50.0), (-0.2, -0.2)):
+        wire = Wire(image, start, 1.0)
+        line = wire.path((30.0, 25.0))
+        assert (line[0], line[-1]) == (start, (30.0, 25.0))

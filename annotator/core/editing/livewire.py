@@ -42,9 +42,10 @@ class Wire:
         self._cell = max(unit, 1.0)
         reach = RADIUS * self._cell
         height, width = image.shape[:2]
-        self._x, self._y = max(int(start[0] - reach), 0), max(int(start[1] - reach), 0)
-        right = min(math.ceil(start[0] + reach), width)
-        bottom = min(math.ceil(start[1] + reach), height)
+        # Paths may begin beside the image; what they can follow lies in it.
+        x, y = min(max(start[0], 0.0), float(width)), min(max(start[1], 0.0), float(height))
+        self._x, self._y = max(int(x - reach), 0), max(int(y - reach), 0)
+        right, bottom = min(math.ceil(x + reach), width), min(math.ceil(y + reach), height)
         part = image[self._y : bottom, self._x : right]
         size = (
             max(round(part.shape[1] / self._cell), 1),
