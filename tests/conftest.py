@@ -47,6 +47,11 @@ def garbage_is_collected_here() -> Iterator[None]:
     gc.freeze()
 
 
+def pytest_unconfigure() -> None:
+    """Python cleans up at its end as it would without tests."""
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True)
 def no_leaked_threads() -> Iterator[None]:
     """A test that leaves a thread behind fails."""

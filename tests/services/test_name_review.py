@@ -16,9 +16,9 @@ from annotator.services.document import Document
 from annotator.services.looks import Looks
 from annotator.services.name_review import NameReview, Scorer
 from annotator.services.object_crops import DIMMED, ObjectCrops
-from annotator.services.settings import SettingsStore
 from annotator.services.workspace import Workspace
 from models.api import Box
+from tests.preferences import quick
 
 PATIENCE = 20_000
 KEYS = ("a.png", "b.png", "c.png")
@@ -30,7 +30,7 @@ class Desk:
 
     def __init__(self, qtbot: QtBot, folder: Path) -> None:
         self.bot = qtbot
-        self.workspace = Workspace(SettingsStore(folder.parent / "settings.ini"))
+        self.workspace = Workspace(quick(folder.parent))
         self.looks = Looks(self.workspace)
         self.review = NameReview(self.workspace, self.looks)
         self.crops = ObjectCrops(self.workspace, self.looks)

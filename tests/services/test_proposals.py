@@ -14,10 +14,10 @@ from annotator.core.errors import UserError
 from annotator.core.proposals import ProposalFilter
 from annotator.services import journal
 from annotator.services.document import DamagedJournal, Document
-from annotator.services.settings import SettingsStore
 from annotator.services.workspace import Workspace
 from models.api import Box, Prompt
 from models.describe import BasicDescriber
+from tests.preferences import quick
 
 WIDTH, HEIGHT = 24, 16
 KEYS = ("a.png", "b.png", "c.png")
@@ -242,7 +242,7 @@ def test_an_import_is_not_held_back_by_a_proposal(qtbot, document, tmp_path):
 
 @pytest.fixture
 def workspace(folder, tmp_path, qtbot):
-    workspace = Workspace(SettingsStore(tmp_path / "settings.ini"))
+    workspace = Workspace(quick(tmp_path))
     workspace.open_folder(folder)
     qtbot.waitUntil(lambda: workspace.image is not None and workspace.image.complete)
     qtbot.waitUntil(lambda: len(workspace.document.keys()) == 3)

@@ -21,6 +21,7 @@ from annotator.services.settings import SettingsStore
 from annotator.services.workspace import Workspace
 from annotator.ui.canvas import Canvas
 from models.api import Box
+from tests.preferences import quick
 
 WIDTH, HEIGHT = 240, 160
 NONE = Qt.KeyboardModifier.NoModifier
@@ -151,7 +152,7 @@ def opened(folder: Path, qtbot: QtBot, *names: str) -> Iterator[Hand]:
     images.mkdir()
     for name in names or ("a.png",):
         Image.fromarray(photo()).save(images / name)
-    settings = SettingsStore(folder / "settings.ini")
+    settings = quick(folder)
     workspace = Workspace(settings)
     canvas = Canvas(workspace, settings)
     qtbot.addWidget(canvas)

@@ -13,9 +13,9 @@ from pytestqt.qtbot import QtBot
 from annotator.core import raster
 from annotator.core.annotation import Annotation, Origin, Source
 from annotator.core.mask import Mask
-from annotator.services.settings import SettingsStore
 from annotator.services.workspace import Workspace
 from models.api import Point, Prompt
+from tests.preferences import quick
 
 WIDTH, HEIGHT = 96, 64
 MODEL = Origin(Source.MODEL, "basic", "1", 0.93, Prompt((Point(20, 20),)))
@@ -35,8 +35,7 @@ def opened(folder: Path, qtbot: QtBot) -> Iterator[Workspace]:
     pixels[10:40, 10:50] = (200, 30, 30)
     for name in ("a.png", "b.png"):
         Image.fromarray(pixels).save(images / name)
-    settings = SettingsStore(folder / "settings.ini")
-    workspace = Workspace(settings)
+    workspace = Workspace(quick(folder))
     workspace.open_folder(images)
     qtbot.waitUntil(lambda: workspace.image is not None and workspace.image.complete)
     try:

@@ -19,7 +19,6 @@ from annotator.core import raster
 from annotator.core.annotation import Annotation, ImageRecord, ImageState
 from annotator.core.paths import natural_path_key
 from annotator.services.document import Document
-from annotator.services.settings import SettingsStore
 from annotator.services.thumbnails import Thumbnails
 from annotator.services.workspace import Workspace
 from annotator.ui.image_list import ImageList
@@ -27,6 +26,7 @@ from annotator.ui.image_model import STATES, ImageModel, describe
 from annotator.ui.image_row import draw_state, state_color
 from annotator.ui.theme import DARK, LIGHT, Colors, palette
 from models.api import Box
+from tests.preferences import quick
 
 NAMES = ["img1.png", "img2.png", "img10.png", "cats/a.png", "cats/b.png", "Dogs/A.png"]
 
@@ -85,7 +85,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def user(qtbot: QtBot, tmp_path: Path, folder: Path) -> Iterator[User]:
-    workspace = Workspace(SettingsStore(tmp_path / "settings.ini"))
+    workspace = Workspace(quick(tmp_path))
     images = ImageList(workspace)
     qtbot.addWidget(images)
     images.resize(300, 500)
@@ -269,7 +269,7 @@ def test_thumbnails_wait_for_the_first_image(
 
     monkeypatch.setattr(Thumbnails, "request", spy)
     monkeypatch.setattr(core_images, "load_preview", load_late)
-    workspace = Workspace(SettingsStore(tmp_path / "settings.ini"))
+    workspace = Workspace(quick(tmp_path))
     images = ImageList(workspace)
     qtbot.addWidget(images)
     images.resize(300, 500)

@@ -343,11 +343,11 @@ def test_many_classes_stay_quick(workspace, panel, qtbot):
     panel.focus_search()
     times = []
     for text in ("c", "cl", "cl 9", "many", "xyz", "clas 77", ""):
-        began = time.perf_counter()
+        began = time.thread_time()
         panel.search.setText(text)
         panel.grab()
-        times.append(time.perf_counter() - began)
-    # Fuzzy search, model and painting; about 10 ms, generous for a loaded machine.
+        times.append(time.thread_time() - began)
+    # Processor time of fuzzy search, model and painting, seconds: about 10 ms.
     assert sorted(times)[len(times) // 2] < 0.05
 
 
