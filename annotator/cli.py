@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from annotator import __version__, commands
+from annotator.commands.help_pages import Page
 
 DESCRIPTION = "Click objects, get exact masks and ranked names, keep them as COCO."
 
@@ -38,14 +39,14 @@ def parse(arguments: list[str]) -> Options:
         prog="annotator",
         description=DESCRIPTION,
         epilog=commands.summary(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Page,
     )
     parser.add_argument(
         "path",
         nargs="?",
         type=Path,
         metavar="FOLDER",
-        help="folder of images (or one image) to open",
+        help="folder of images to open; also one image, or a video",
     )
     parser.add_argument(
         "--project",

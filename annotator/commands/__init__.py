@@ -55,6 +55,9 @@ def run(arguments: Sequence[str]) -> int:
 
 def summary() -> str:
     """The commands, for the help of the program."""
-    lines = [f"  annotator {name} --help    {text}" for name, text in COMMANDS.items()]
-    hint = "A folder with the name of a command is opened with, for example, annotator ./models."
-    return "\n".join(["commands:", *lines, "", hint])
+    lines = [f"  {name:<16} {text}" for name, text in COMMANDS.items()]
+    hint = (
+        "“annotator COMMAND --help” says more about each. A folder with the name of a command is "
+        "opened with, for example, annotator ./models."
+    )
+    return "\n".join(["commands (annotator COMMAND …):", *lines]) + f"\n\n{hint}"

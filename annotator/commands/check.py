@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from annotator.commands.format_options import guarded
+from annotator.commands.help_pages import Page, epilog
 from annotator.commands.progress import say
 from annotator.core.errors import UserError
 
@@ -38,8 +39,8 @@ def run(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="annotator check",
         description="Say what may be wrong with the accepted objects of a project.",
-        epilog="\n".join(["checks:", *lines]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=epilog("check", "\n".join(["checks:", *lines])),
+        formatter_class=Page,
     )
     add = parser.add_argument
     add("folder", type=Path, metavar="FOLDER", help="the folder of the images")

@@ -13,6 +13,7 @@ from annotator.commands.format_options import (
     progress,
     tell,
 )
+from annotator.commands.help_pages import Page, epilog
 from annotator.commands.progress import say
 
 
@@ -29,8 +30,8 @@ def run(arguments: list[str]) -> int:
         prog="annotator convert",
         description="Read labels in one format and write them in another. What the original has "
         "and cannot be kept is listed.",
-        epilog=f"{format_list(out=False)}\n\nto write, {format_list(out=True)}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=epilog("convert", format_list(read=True, write=True)),
+        formatter_class=Page,
     )
     parser.add_argument("source", type=Path, metavar="IN", help="the file or folder")
     parser.add_argument("--from", dest="source_format", default="", metavar="F",

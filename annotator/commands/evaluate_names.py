@@ -61,11 +61,16 @@ def as_markdown(trials: Sequence[Trial]) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="annotator evaluate-names",
-        description="Simulated labelling: images in order, each object is named once the place of "
-        "its name among the suggestions was recorded.",
+        description="Measure how often the right name is suggested, by simulated labelling: "
+        "images in order, each object is named once the place of its name was recorded.",
     )
     add = parser.add_argument
-    add("data", type=Path, help="folder with instances.json and images/, or a COCO file")
+    add(
+        "data",
+        type=Path,
+        metavar="DATA",
+        help="folder with instances.json and images/, or a COCO file",
+    )
     add("--min-area", type=int, default=0, metavar="N", help="smallest mask, pixels (0)")
     add("--shuffle", action="store_true", help="the objects of an image in any order")
     add("--limit", type=int, metavar="N", help="the first N images only")

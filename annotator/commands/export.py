@@ -14,6 +14,7 @@ from annotator.commands.format_options import (
     progress,
     tell,
 )
+from annotator.commands.help_pages import Page, epilog
 
 
 def run(arguments: list[str]) -> int:
@@ -28,8 +29,8 @@ def run(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="annotator export",
         description="Write the accepted objects of a project, open in a window or not.",
-        epilog=format_list(out=True),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=epilog("export", format_list(read=False, write=True)),
+        formatter_class=Page,
     )
     parser.add_argument("folder", type=Path, metavar="PROJECT", help="the folder of the images")
     parser.add_argument("--project", type=Path, metavar="DIR", help="where the journal is")

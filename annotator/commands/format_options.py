@@ -17,12 +17,16 @@ if TYPE_CHECKING:
     from annotator.core.formats.exporting import ExportOptions, Progress, Report
 
 
-def format_list(*, out: bool) -> str:
-    """All formats with their explanations, for --help."""
+def format_list(*, read: bool, write: bool) -> str:
+    """All formats that can be read or written, with their explanations, for --help."""
     from annotator.core.formats.registry import readers, writers
 
-    specs = (writers() if out else readers()).values()
-    return "\n".join(["formats:", *(f"  {spec.id:<16} {spec.about}" for spec in specs)])
+    known = (readers() if read else {}) | (writers() if write else {})
+    lines = [f"  {spec.id:<16} {spec.about}" for _, spec in sorted(known.items())]
+    if read and write:
+        only = ", ".join(sorted(set(writers()) - set(readers())))
+        lines.append(f"  (only written: {only})")
+    return "\n".join(["formats:", *lines])
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:

@@ -28,8 +28,10 @@ def run(arguments: list[str]) -> int:
         "them; other programs find them under the names in the COCO file: FOLDER/clip.mp4/"
         "000123.png. Files that exist are left as they are.",
     )
-    parser.add_argument("video", type=Path, metavar="VIDEO")
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="not that of the video")
+    parser.add_argument("video", type=Path, metavar="VIDEO", help="the file")
+    parser.add_argument(
+        "folder", type=Path, metavar="FOLDER", help="where to; not the folder of the video"
+    )
     parser.add_argument("--first", type=int, default=0, metavar="N", help="number of a frame (0)")
     parser.add_argument("--last", type=int, metavar="N", help="likewise; the last one by default")
     given = parser.parse_args(arguments)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from annotator.commands.format_options import format_list, guarded, progress
+from annotator.commands.help_pages import Page, epilog
 from annotator.commands.progress import say
 from annotator.core.errors import UserError
 
@@ -32,8 +33,8 @@ def run(arguments: list[str]) -> int:
         prog="annotator import",
         description="Add the objects of a file or folder to a project. What would happen is told "
         "first; it can be taken back as a whole with --undo.",
-        epilog=format_list(out=False),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=epilog("import", format_list(read=True, write=False)),
+        formatter_class=Page,
     )
     parser.add_argument("folder", type=Path, metavar="PROJECT", help="the folder of the images")
     parser.add_argument("source", type=Path, nargs="?", metavar="FILE", help="file or folder")

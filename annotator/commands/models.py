@@ -67,6 +67,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for register in REGISTRARS:
         register(commands)
+    for action in commands._choices_actions:
+        # What the list of commands says stands also at the top of each page.
+        page = commands.choices[action.dest]
+        text = action.help or ""
+        page.description = page.description or f"{text[:1].upper()}{text[1:]}."
     return parser
 
 
@@ -126,8 +131,8 @@ def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser = commands.add_parser(
         "export",
         help="write the ONNX graphs of a checkpoint, compared with torch",
-        description="Writes the ONNX graphs of a checkpoint of EdgeSAM, SAM, MobileSAM, "
-        "EfficientSAM or FastSAM and compares what they compute with torch. The network is "
+        description="Write the ONNX graphs of a checkpoint of EdgeSAM, SAM, MobileSAM, "
+        "EfficientSAM or FastSAM, and compare what they compute with torch. The network is "
         "recognised by its weights, not by the name of the file.",
     )
     parser.add_argument("checkpoint", type=Path, help="a published checkpoint, or one of your own")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from annotator.commands import prelabel_cluster, prelabel_kinds
+from annotator.commands.help_pages import Page, epilog
 from annotator.core.formats.detections import FORMATS
 from annotator.core.prelabel.joining import SCOPES
 from models.api import ModelError, SegmenterSpec
@@ -24,7 +25,10 @@ def parser() -> argparse.ArgumentParser:
         "for a person's decision, and nothing a person accepted is ever changed; earlier "
         "proposals nobody touched are replaced. With --out they go into a COCO results file, and "
         "the project is only read.",
-        epilog="Exit codes: 0 done, 1 some images failed or it was stopped, 2 bad usage.",
+        epilog=epilog(
+            "prelabel", "Exit codes: 0 done, 1 some images failed or it was stopped, 2 bad usage."
+        ),
+        formatter_class=Page,
     )
     add = made.add_argument
     add("folder", type=prelabel_cluster.place, metavar="FOLDER", help="images, also in sub-folders")
