@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from annotator.commands.format_options import guarded
 from annotator.commands.progress import say
 from annotator.core.errors import UserError
+from annotator.core.mask import Mask
 
 if TYPE_CHECKING:
     from annotator.core.formats.coco.checking import Finding
@@ -101,6 +102,13 @@ def _without_ignore(entry: Entry) -> Entry:
     return replace(entry, value={**entry.value, "extra": kept})
 
 
+def _is_empty(entry: Entry) -> bool:
+    from annotator.core import raster
+
+    shape = entry.annotation().shape
+    return isinstance(shape, Mask) and not raster.area(shape)
+
+
 def _fix(given: argparse.Namespace) -> int:
     from annotator.core.files import explain
     from annotator.core.formats.coco.reading import read_coco
@@ -112,9 +120,15 @@ def _fix(given: argparse.Namespace) -> int:
     check_free(out, overwrite=False)
     resolver = Resolver(given.image_folder or given.file.parent)
     dataset = read_coco(given.file, measure=resolver.size)
-    dataset = replace(dataset, entries=tuple(_without_ignore(entry) for entry in dataset.entries))
+    entries = [_without_ignore(entry) for entry in dataset.entries]
+    empty = {entry.value["id"] for entry in entries if _is_empty(entry)}
+    kept = tuple(entry for entry in entries if entry.value["id"] not in empty)
+    dataset = replace(dataset, entries=kept)
     for problem in dataset.problems:
         say(f"  {problem}")
+    if empty:
+        some = ", ".join(map(str, sorted(empty)[:5])) + (", …" if len(empty) > 5 else "")
+        say(f"  {len(empty):,} objects without a pixel in their image were left out (id {some}).")
     try:
         write_coco(out, dataset)
     except OSError as error:

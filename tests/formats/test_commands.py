@@ -1,6 +1,8 @@
 """`annotator export`, `import`, `convert` and `validate` on real folders."""
 
 import json
+import math
+import random
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from annotator.core import raster
 from annotator.core.annotation import Annotation
 from annotator.core.formats import exporting, target
 from annotator.core.formats.api import Origin
+from annotator.core.formats.coco.checking import check
 from annotator.core.formats.registry import format_spec, open_content
 from annotator.services.document import Document
 from annotator.services.project_content import project_content
@@ -229,6 +232,22 @@ def test_rules_for_objects_that_lie_on_another(project, tmp_path, rule, count, w
     document.close()
 
 
+def test_what_a_project_does_not_take_over_is_told(project, tmp_path, capsys, qapp):
+    lists = {
+        "info": {"version": "7"}, "licenses": [],
+        "images": [{"id": 1, "file_name": "a.png", "width": WIDTH, "height": HEIGHT,
+                    "coco_url": "http://x", "annotator": {"reviewed": True}}],
+        "categories": [{"id": 1, "name": "cat", "supercategory": "animal"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [20, 20, 9, 9]}],
+    }  # fmt: skip
+    (tmp_path / "in.json").write_text(json.dumps(lists))
+    assert annotator("import", project, tmp_path / "in.json", "--dry-run") == 0
+    told = capsys.readouterr().err
+    for what in ("“info” (in.json)", "“coco_url” (a.png)", "status or comment", "already"):
+        assert sum(what in line for line in told.splitlines() if "Not kept" in line) == 1, what
+    assert "licenses" not in told
+
+
 # --- Validate ---
 
 
@@ -274,6 +293,43 @@ def test_validate_repairs(tmp_path, capsys):
     assert len(fixed["annotations"]) == 1
     # What was left aside stays in the file.
     assert len(fixed["annotator"]["unreadable"]["annotations"]) == 2
+
+
+def broken(random):
+    """A small file in which a few values are missing or nonsense."""
+    images = [{"id": i, "file_name": f"{i}.png", "width": 30, "height": 20} for i in (1, 2)]
+    categories = [{"id": i, "name": f"c{i}"} for i in (1, 2)]
+    annotations = [
+        {"id": i, "image_id": 1 + i % 2, "category_id": 1 + i % 2, "bbox": [1, 1, 8, 8],
+         "area": 64, "iscrowd": 0, "segmentation": [[1, 1, 9, 1, 9, 9, 1, 9]]}
+        for i in range(1, 6)
+    ]  # fmt: skip
+    junk = (
+        None, "", -1, 0, "3", 1.5, 3.0, [], {}, True, 10**12, math.inf, [[1, 2]], [[1, 1, 2, 2]],
+        [1, 1, 5, 1, 5, 5], {"size": [20, 30], "counts": [600]}, {"size": [9, 9], "counts": [81]},
+        {"size": [20, 30], "counts": [0, 600]}, [0, 0, 0, 0], [-5, -5, 99, 99],
+        [[50, 50, 60, 50, 60, 60]], [[1, 1, 9, 1, 9, 9, 1]],
+    )  # fmt: skip
+    for _ in range(random.randint(1, 4)):
+        entry = random.choice(random.choice((images, annotations, annotations, categories)))
+        name = random.choice([*entry, "ignore"])
+        if random.random() < 0.25:
+            entry.pop(name, None)
+        else:
+            entry[name] = random.choice(junk)
+    return {"images": images, "annotations": annotations, "categories": categories}
+
+
+def test_what_is_repaired_has_no_errors_left(tmp_path, capsys):
+    path, fixed = tmp_path / "in.json", tmp_path / "in.fixed.json"
+    for seed in range(150):
+        path.write_text(json.dumps(broken(random.Random(seed))))
+        fixed.unlink(missing_ok=True)
+        annotator("validate", path, "--fix")
+        if fixed.exists():
+            left = [f.what for f in check(json.loads(fixed.read_text())) if f.is_error]
+            # Nobody but the image knows its size.
+            assert all(what.startswith("has no size") for what in left), (seed, left)
 
 
 def test_our_own_file_has_nothing_to_complain_about(project, tmp_path, capsys):

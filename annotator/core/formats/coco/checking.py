@@ -119,7 +119,7 @@ class _Checking:
             width, height = whole(value.get("width")) or 0, whole(value.get("height")) or 0
             self._sizes[number] = (width, height)
             if width <= 0 or height <= 0:
-                what = "has no size, so polygons cannot be rasterised"
+                what = "has no size, so polygons cannot be rasterised (--image-folder finds it)"
                 yield Finding(where, what, EVERYBODY)
             name = value.get("file_name")
             if not isinstance(name, str) or not name:
