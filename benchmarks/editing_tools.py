@@ -200,8 +200,6 @@ class Tools:
                 first = seen[len(seen) // 2]
                 self._drag(self._line(first, (first[0] + 60, first[1] + 20)))
                 self._until(lambda: bool(editor.rings))
-                self._workspace.undo()
-                self._until(lambda: bool(editor.rings))
 
     def refine(self) -> None:
         """Two clicks, and Enter."""
@@ -267,9 +265,10 @@ def run(bench: Bench, view: str, moves: int) -> tuple[float, float]:
                 action()
             except TimeoutError:
                 print(f"{view:<7} {what:<6} {name:<14} nothing to do there")
-                bench.canvas.escape()
-                continue
+                tools.moves = []
             tools.turns += bench.settle()
+            if bench.canvas.busy:
+                bench.canvas.escape()
             while bench.workspace.annotations != steps:
                 bench.workspace.undo()
             bench.settle()

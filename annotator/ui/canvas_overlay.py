@@ -81,7 +81,7 @@ class Overlay:
         for item, color in self.finishing:
             item.paint(painter, color, "object", self.opacity, frame.unit)
         if self.hovered is not None and not isinstance(self.sketch, Ghost):
-            self.hovered.paint(painter, frame.area, frame.unit, self.opacity, "hovered")
+            self.hovered.paint(painter, frame.area, frame.unit, self.opacity, "hovered", quick=True)
         if isinstance(self.sketch, Ghost):
             self._paint_ghosts(painter, frame, self.sketch)
         shown = self.preview or self.candidate
@@ -99,7 +99,7 @@ class Overlay:
         painter.translate(ghost.dx, ghost.dy)
         if len(self.selected) <= MOST_GHOSTS:
             for item in self.selected:
-                item.paint(painter, moved, frame.unit, self.opacity, "selected")
+                item.paint(painter, moved, frame.unit, self.opacity, "selected", quick=True)
         else:
             look = items.style("", "selected", 0.0, frame.unit)
             painter.setPen(look.strokes[1])

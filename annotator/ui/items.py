@@ -39,6 +39,8 @@ OPEN = "#39c5ff"
 """Colour of what is not accepted and has no class: no finished object looks like it."""
 POSITIVE = QColor("#1fae4b")
 NEGATIVE = QColor("#e0352b")
+NEW_LINE = QColor("#ffd54a")
+"""A stretch of outline that is being drawn: seen on objects of any class."""
 MARK_RADIUS = 8.0
 HANDLE_SIZE = 9.0
 EXACT_FROM = 4.0
@@ -160,6 +162,11 @@ def _dashes(color: QColor, width: float, unit: float) -> QPen:
     return pen
 
 
+def thin(look: Style) -> Style:
+    """The same with lines of one device pixel."""
+    return Style(look.fill, tuple(_hairline(pen.color()) for pen in look.strokes[-2:]))
+
+
 def _hairline(color: QColor, *, dashed: bool = False) -> QPen:
     """One device pixel wide: drawn ten times quicker than wider lines."""
     pen = QPen(color, 1.0)
@@ -241,9 +248,25 @@ class AnnotationItem:
         return raster.contains(shape, x, y)
 
     def paint(
-        self, painter: QPainter, area: Box, unit: float, opacity: float, kind: str = "object"
+        self,
+        painter: QPainter,
+        area: Box,
+        unit: float,
+        opacity: float,
+        kind: str = "object",
+        *,
+        quick: bool = False,
     ) -> None:
-        """Draw the part inside `area` (image pixels); `kind` as in `style`, for an object."""
+        """Draw the part inside `area` (image pixels).
+
+        Args:
+            painter: counts image pixels.
+            area: what must be drawn, image pixels.
+            unit: image pixels per viewport pixel.
+            opacity: of the fill, 0 to 1.
+            kind: as in `style`, for an object.
+            quick: it is drawn in every frame, so intricate outlines are thin.
+        """
         if self.annotation.proposed:
             kind = _AS_PROPOSED.get(kind, kind)
         if max(self.bounds.width, self.bounds.height) < TINY * unit:
@@ -257,9 +280,15 @@ class AnnotationItem:
         elif unit <= 1 / EXACT_FROM:
             self._paint_pixels(painter, area, style(self.color, kind, opacity, unit), unit)
         else:
+            look = style(self.color, kind, opacity, unit)
+            self.prepare(unit)
+            path = self._paths.get(_shrink(unit)) if quick else None
+            if path is not None and path.elementCount() > INTRICATE:
+                painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+                draw_path(painter, path, thin(look))
+                return
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            path = self._outline(self.annotation.shape, area, unit)
-            draw_path(painter, path, style(self.color, kind, opacity, unit))
+            draw_path(painter, self._outline(self.annotation.shape, area, unit), look)
 
     def _paint_dot(self, painter: QPainter, unit: float, *, strong: bool) -> None:
         x, y = self.bounds.x0 + self.bounds.width / 2, self.bounds.y0 + self.bounds.height / 2
@@ -292,23 +321,23 @@ class AnnotationItem:
     def _outline(self, mask: Mask, area: Box, unit: float) -> QPainterPath:
         shrink = _shrink(unit)
         if shrink == 1 and self._large:
-            return self._part(mask, area, unit)
+            return self._part(mask, area, unit, shrink)
         self.prepare(unit)
         path = self._paths[shrink]
-        return (
-            self._part(mask, area, unit)
-            if shrink == 1 and path.elementCount() > INTRICATE
-            else path
-        )
+        if path.elementCount() <= INTRICATE:
+            return path
+        return self._part(mask, area, unit, shrink)
 
-    def _part(self, mask: Mask, area: Box, unit: float) -> QPainterPath:
-        """The outline of what is seen."""
+    def _part(self, mask: Mask, area: Box, unit: float, shrink: int) -> QPainterPath:
+        """The outline of what is seen; tiles of one coarse grid, so that they fit together."""
         from annotator.ui import canvas_pixels
 
-        margin = _MARGIN * unit + 2
-        wider = Box(area.x0 - margin, area.y0 - margin, area.x1 + margin, area.y1 + margin)
+        margin, corner = _MARGIN * unit + 2, self.bounds
+        x0 = (area.x0 - margin - corner.x0) // shrink * shrink + corner.x0
+        y0 = (area.y0 - margin - corner.y0) // shrink * shrink + corner.y0
+        wider = Box(x0, y0, area.x1 + margin, area.y1 + margin)
         piece = canvas_pixels.part(mask, self.bounds, wider)
-        return ring_path(canvas_pixels.piece_rings(piece, 1) if piece is not None else [])
+        return ring_path(canvas_pixels.piece_rings(piece, shrink) if piece is not None else [])
 
     def _paint_pixels(self, painter: QPainter, area: Box, look: Style, unit: float) -> None:
         """Pixel squares and their exact boundary; work follows the visible pixels."""

@@ -40,6 +40,11 @@ def _in_columns(crop: Crop) -> NDArray[np.bool_]:
     return np.asarray(cv2.transpose(rows), np.uint8).view(np.bool_)
 
 
+def _in_rows(pixels: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Pixels whose columns lie in one stretch of memory, row by row."""
+    return np.asarray(cv2.transpose(pixels.T.view(np.uint8)), np.uint8).view(np.bool_)
+
+
 class LiveMask:
     """The pixels of one object that is being painted.
 
@@ -176,9 +181,11 @@ class LiveMask:
             left, top = columns[across[0]], rows[down[0]]
             piece = self._pixels[top : rows[down[-1]] + 1, left : columns[across[-1]] + 1]
             if view.zoom >= 1:
-                # Single pixels are repeated while there are few, then whole rows.
-                wide = np.ascontiguousarray(piece).take(columns[across] - left, axis=1)
-                found = wide.take(rows[down] - top, axis=0)
+                found = _in_rows(piece)
+                if view.zoom > 1:
+                    # Single pixels are repeated while there are few, then whole rows.
+                    wide = found.take(columns[across] - left, axis=1)
+                    found = wide.take(rows[down] - top, axis=0)
             else:
                 found = (
                     piece.T.take(columns[across] - left, axis=0).take(rows[down] - top, axis=1).T

@@ -365,22 +365,27 @@ def test_a_rectangle_that_is_painted_becomes_a_mask(edits):
 # --- Lasso, outline, fill, knife ---
 
 
-def test_the_lasso_adds_and_removes(edits):
+@pytest.mark.parametrize("large", [False, True])
+def test_the_lasso_adds_and_removes(edits, monkeypatch, *, large: bool):
+    """Also as on 12 megapixels, where a thread works out what is enclosed."""
+    if large:
+        monkeypatch.setattr("annotator.services.mask_work.LARGE", 1)
+
     def script(user: Editor) -> None:
         before = disk(100, 100, 40.3)
         user.has(before)
         user.presses(Qt.Key.Key_O)
         user.draws([(120, 60), (200, 60), (200, 140), (120, 140)])
+        user.waits_for(lambda: user.undo_text == "Add to dog")
         added = user.pixels()
         assert added[64:136, 124:196].all()
         assert np.array_equal(added[:, :119], before[:, :119])
-        assert user.undo_text == "Add to dog"
         user.draws([(60, 95), (240, 95), (240, 105), (60, 105)], RIGHT)
+        user.waits_for(lambda: user.undo_text == "Erase from dog")
         assert not user.pixels()[97:103, 64:].any()
-        assert user.undo_text == "Erase from dog"
         user.presses(Qt.Key.Key_Escape)
         user.draws([(220, 180), (260, 180), (240, 220)])
-        assert len(user.workspace.annotations) == 2
+        user.waits_for_objects(2)
 
     edits(script)
 

@@ -8,6 +8,7 @@ from pytestqt.qtbot import QtBot
 
 from annotator.core import raster
 from annotator.core.annotation import Annotation
+from annotator.core.mask import Mask
 from annotator.core.palette import COLORS
 from annotator.ui import canvas_pixels, items
 from annotator.ui.items import AnnotationItem, CandidateItem
@@ -206,3 +207,32 @@ def test_positive_and_negative_marks_differ_in_shape() -> None:
             items.draw_point(painter, QPointF(20, 20), positive=positive, hovered=False)
         shapes.append(np.frombuffer(image.constBits(), np.uint8).reshape(40, 40, 4)[..., 3] > 128)
     assert (shapes[0] != shapes[1]).sum() > 30
+
+
+def _speckled() -> Mask:
+    """Many pieces: an outline of more corners than `INTRICATE`."""
+    y, x = np.mgrid[:512, :512]
+    return raster.from_array(((x // 8 + y // 8) % 2 == 0) & (x > 40) & (y < 480))
+
+
+@pytest.mark.parametrize("zoom", [0.4, 1.0])
+def test_an_intricate_outline_is_drawn_in_parts_that_fit(zoom: float, monkeypatch) -> None:
+    def drawn(tile: int) -> np.ndarray:
+        whole = AnnotationItem(Annotation(1, _speckled(), 1), "#00ff00")
+        size = round(512 * zoom)
+        image = QImage(size, size, QImage.Format.Format_ARGB32_Premultiplied)
+        image.fill(0)
+        with QPainter(image) as painter:
+            for top in range(0, size, tile):
+                for left in range(0, size, tile):
+                    painter.setTransform(QTransform(zoom, 0, 0, zoom, 0, 0))
+                    corner = QRectF(left / zoom, top / zoom, tile / zoom, tile / zoom)
+                    painter.setClipRect(corner)
+                    area = Box(corner.left(), corner.top(), corner.right(), corner.bottom())
+                    whole.paint(painter, area, 1 / zoom, 0.5)
+        flat = np.frombuffer(image.constBits(), np.uint8).reshape(size, size, 4)
+        return flat.astype(int)
+
+    parts = drawn(64)
+    monkeypatch.setattr(items, "INTRICATE", 1 << 30)
+    assert np.abs(parts - drawn(1024)).mean() < 3
