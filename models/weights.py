@@ -551,9 +551,17 @@ def _unknown(file: Path, size: int, digest: str, known: tuple[Weight, ...]) -> M
             "is one) publish other files under the same names; get the original in Settings, "
             f"Model, or with: annotator models get {of_name[0].id}"
         )
+    elif of_name and not of_name[0].sha256:
+        return ModelError(
+            f"“{file}” may be “{of_name[0].title}”, but nobody published what that is recognised "
+            f"by. If you trust it: annotator models import FILE --as {of_name[0].id}"
+        )
     else:
         why = f"no known file has {size:,} bytes"
     titles = ", ".join(weight.title for weight in known if weight.sha256)
+    others = ", ".join(weight.id for weight in known if not weight.sha256)
+    claims = f" With --as ID, and only so: {others}." if others else ""
     return ModelError(
-        f"“{file}” is none of the known files: {why}. It was left as it is. Known are: {titles}."
+        f"“{file}” is none of the known files: {why}. It was left as it is. "
+        f"Known are: {titles}.{claims}"
     )

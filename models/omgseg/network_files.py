@@ -67,7 +67,8 @@ def missing(network_id: str) -> str | None:
     ways = f"annotator models get {' '.join(loaded)}, or " if loaded else ""
     return (
         f"{TITLES[network_id]} needs {names}. Get what is missing in Settings, Model, where files "
-        f"you have are imported, too; or with: {ways}annotator models import FILE."
+        f"you have are imported, too; or with: {ways}annotator models import FILE --as "
+        f"{absent[0].id}."
     )
 
 

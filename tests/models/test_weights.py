@@ -444,8 +444,12 @@ def test_import_without_a_known_hash_needs_a_claim(store: WeightStore, tmp_path:
     file = tmp_path / "mine.pt"
     file.write_bytes(BODY)
     nameless = weight_of(BODY, sha256="", bytes=0)
-    with pytest.raises(ModelError, match="none of the known files"):
+    with pytest.raises(ModelError, match=rf"none of the known files.*With --as ID.*{nameless.id}"):
         store.import_file(file, [nameless])
+    named = tmp_path / nameless.file_name
+    named.write_bytes(BODY)
+    with pytest.raises(ModelError, match=f"import FILE --as {nameless.id}"):
+        store.import_file(named, [nameless])
     assert store.import_file(file, [nameless], claimed=nameless) is nameless
     assert store.state(nameless) is State.UNVERIFIABLE
     with pytest.raises(ModelError, match="another content"):
