@@ -230,3 +230,22 @@ def test_labelme_loads_its_files(write, tmp_path):
     found = run(LABELME, write("labelme"), folder=tmp_path)
     areas = [raster.area(ring()), raster.area(stripe())]
     assert found == [[name, *areas] for name in ("a.jpg", "c.png", "d.jpg", "ü b.png")]
+
+
+def test_pillow_and_torchvision_read_label_pictures(write):
+    from torchvision.io import ImageReadMode, decode_image, read_file
+
+    out = write("instance-png")
+    # Where they overlap, the second object is on top.
+    ring_only = raster.to_array(raster.difference(ring(), stripe()))
+    for name in ("a", "c"):
+        with Image.open(out / "masks" / f"{name}.png") as picture:
+            assert picture.mode == "P"
+            classes = np.asarray(picture)
+        data = read_file(str(out / "objects" / f"{name}.png"))
+        numbers = decode_image(data, ImageReadMode.UNCHANGED).numpy()[0]
+        assert numbers.dtype == np.uint16
+        for found, value in ((classes, (1, 2)), (numbers, (1, 2))):
+            assert np.array_equal(found == value[0], ring_only)
+            assert np.array_equal(found == value[1], raster.to_array(stripe()))
+    assert (out / "labels.txt").read_text("utf-8").splitlines()[1:3] == ["Katze", "traffic light"]

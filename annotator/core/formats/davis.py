@@ -51,6 +51,7 @@ def write(content: Content, target: Target) -> None:
         layers = Layers.of(image, target, MOST, track_of)
         if layers is None:
             continue
+        target.want_jpeg(image.record.key)
         values = [0]
         for annotation in layers.objects:
             number = known.setdefault(track_of(annotation), len(known) + 1)

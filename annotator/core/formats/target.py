@@ -112,6 +112,13 @@ class Target:
         self.lose("images left out, because another one has the same name but for its ending", key)
         return True
 
+    def want_jpeg(self, key: str) -> None:
+        """The format's own readers look for `.jpg` only: say where an image is another kind."""
+        if self.with_images and PurePosixPath(key).suffix != ".jpg":
+            self.lose(
+                "image files that do not end with .jpg, as the format's own readers want", key
+            )
+
     def lose(self, what: str, where: str) -> None:
         """Something cannot be kept in this format: "holes of polygons", and of which object."""
         self.lost.add([Trouble(what, where)])

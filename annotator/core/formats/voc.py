@@ -57,6 +57,7 @@ def write_boxes(content: Content, target: Target) -> None:
         stem = str(PurePosixPath(image.record.key).with_suffix(""))
         name = f"{BOXES}/{stem}.xml"
         if not target.is_taken(name, image.record.key):
+            target.want_jpeg(image.record.key)
             target.write(name, [_xml(image, names, target)])
             lists.setdefault(image.split or "all", []).append(stem)
     _write_lists(lists, "Main", target)
@@ -221,6 +222,7 @@ def write_masks(content: Content, target: Target) -> None:
         layers = Layers.of(image, target, most=VOID - 1)
         if layers is None:
             continue
+        target.want_jpeg(key)
         used = [numbers.get(a.category_id or 0, len(numbers) + 1) for a in layers.objects]
         classes = np.array([0, *used], np.uint8)[layers.index]
         target.write(f"{CLASSES}/{stem}.png", [png.encode(classes, palette)])
