@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.api import ModelError
@@ -28,6 +29,9 @@ OMGSEG, RAPSAM = "omgseg", "rapsam-r50"
 TOWER = "clip-convnext-large-d-320"
 """The CLIP whose vectors of names both were trained with; OMG-Seg's backbone."""
 TITLES = {OMGSEG: "OMG-Seg", RAPSAM: "RAP-SAM"}
+
+NEEDED = {OMGSEG: 4 << 30, RAPSAM: 1 << 30}
+"""Bytes that have to be free on the processor: weights, and what five frames take at once."""
 
 _LOCK = threading.Lock()
 
@@ -90,6 +94,8 @@ def opened(network_id: str) -> OpenedNetwork:
         key = (network_id, fingerprint, str(device))
         found = _OPENED.get(key)
         if found is None:
+            if device.type == "cpu":
+                _demand_memory(network_id)
             network = _load(network_id, device)
             found = OpenedNetwork(network_id, network, device, device_text(device), fingerprint)
             _OPENED[key] = found
@@ -108,6 +114,28 @@ def _load(network_id: str, device: torch.device) -> OmgSeg | RapSam:
         network = load_rapsam(paths[RAPSAM])
     with spared(TITLES[network_id]):
         return network.to(device)
+
+
+def _demand_memory(network_id: str) -> None:
+    """Refuse before the system ends the program: on Linux nothing else would say so."""
+    free, needed = free_memory(), NEEDED[network_id]
+    if free is not None and free < needed:
+        raise ModelError(
+            f"{TITLES[network_id]} needs about {needed / 2**30:.0f} GB of memory, and only "
+            f"{free / 2**30:.1f} GB are free. Close other programs, or choose another model."
+        )
+
+
+def free_memory() -> int | None:
+    """Bytes that programs can still get, swap space among them; None where nobody says so."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    sizes = {name: int(size.split()[0]) for name, _, size in (one.partition(":") for one in lines)}
+    if "MemAvailable" not in sizes:
+        return None
+    return 1024 * (sizes["MemAvailable"] + sizes.get("SwapFree", 0))
 
 
 @contextmanager

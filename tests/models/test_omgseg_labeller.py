@@ -238,6 +238,19 @@ def test_a_network_is_loaded_once_and_goes_with_its_last_user(tmp_path: Path, mo
     assert len(made) == 2
 
 
+def test_a_network_that_does_not_fit_into_the_memory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = network_files.free_memory()
+    assert free is None or 2**20 < free < 2**50
+    monkeypatch.setenv("ANNOTATOR_MODELS", str(tmp_path))
+    for name in ("rapsam_r50_12e.pth", "convnext_large_d_320.bin"):
+        (tmp_path / name).write_bytes(b"there")
+    monkeypatch.setattr(network_files, "free_memory", lambda: 700 << 20)
+    with pytest.raises(ModelError, match=r"1 GB of memory, and only 0\.7 GB are free"):
+        network_files.opened("rapsam-r50")
+
+
 def test_names_are_learnt_once_and_kept(tmp_path: Path) -> None:
     words = narrow.words(tmp_path)
     classes = (("cat", "kitten"), ("sky",))
