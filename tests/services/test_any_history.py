@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +12,14 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PySide6.QtCore import QCoreApplication, QEventLoop
 
-from annotator.core.annotation import Annotation
+from annotator.core import raster
+from annotator.core.annotation import Annotation, Status
 from annotator.core.errors import UserError
+from annotator.core.mask import Mask
 from annotator.services import history_journal, operations
+from annotator.services.class_merging import ClassMerging
 from annotator.services.document import Document
 from annotator.services.history_steps import Past
 from tests.core.strategies import masks
@@ -25,7 +31,22 @@ KEYS = ("a.png", "b.png", "c.png")
 actions = st.lists(
     st.tuples(
         st.sampled_from(
-            ["add", "paint", "delete", "raise", "batch", "class", "rename", "sort", "remove"]
+            [
+                "add",
+                "paint",
+                "delete",
+                "raise",
+                "batch",
+                "class",
+                "rename",
+                "sort",
+                "remove",
+                "merge",
+                "import",
+                "judge",
+                "undo",
+                "back and again",
+            ]
         ),
         st.sampled_from(KEYS),
         masks(),
@@ -53,6 +74,18 @@ def act(document: Document, action: str, key: str, shape: Any, number: int) -> N
         document.change_category(replace(chosen, supercategory=f"group {number}"))
     elif action == "sort" and classes:
         document.move_category(classes[number % len(classes)].id, 0)
+    elif action == "merge" and len(classes) > 1:
+        merge(document, classes[number % len(classes)].id, classes[number % len(classes) - 1].id)
+    elif action == "import":
+        bring(document, key, shape, number)
+    elif action == "undo":
+        document.undo(key)
+    elif action == "back and again" and (group := document.history.newest()) is not None:
+        take_back_and_do_again(document, group.id)
+    elif action == "judge":
+        status = list(Status)[number % len(Status)]
+        judged = tuple(replace(a, status=status, comment=f"{number}") for a in state)
+        document.edit(key, judged, "Status")
     elif action == "remove" and classes:
         chosen = classes[number % len(classes)]
         if not document.category_users(chosen.id):
@@ -67,6 +100,44 @@ def act(document: Document, action: str, key: str, shape: Any, number: int) -> N
             "raise": (*rest, state[place]),
         }[action]
         document.edit(key, after, action)
+
+
+def merge(document: Document, old: int, new: int) -> None:
+    """As in the window, with its thread."""
+    merging, ended = ClassMerging(document), list[object]()
+    merging.finished.connect(ended.append)
+    merging.failed.connect(ended.append)
+    merging.merge(old, new)
+    deadline = time.monotonic() + 20
+    while not ended and time.monotonic() < deadline:
+        QCoreApplication.processEvents(QEventLoop.ProcessEventsFlag.WaitForMoreEvents, 50)
+    assert len(ended) == 1
+    assert isinstance(ended[0], int)
+    merging.close()
+
+
+def bring(document: Document, key: str, shape: Mask, number: int) -> None:
+    """An import of one object with a class that may be new."""
+    width, height = shape.width, shape.height
+    entry = {"id": 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "area": raster.area(shape),
+             "bbox": [0, 0, width, height], "segmentation": shape.to_coco()}  # fmt: skip
+    image = {"id": 1, "file_name": key, "width": width, "height": height}
+    name = {"id": 1, "name": f"foreign {number}"}
+    value = {"images": [image], "annotations": [entry], "categories": [name]}
+    path = document.folder / "foreign.json"
+    path.write_text(json.dumps(value))
+    document.import_coco(path)
+
+
+def take_back_and_do_again(document: Document, group: int) -> None:
+    """Where nothing newer is in the way, the state is the same afterwards."""
+    before = state_of(document)
+    if finish(document.history.taking_back(group)).left:
+        finish(document.history.doing_again(group))
+        return
+    result = finish(document.history.doing_again(group))
+    if not result.left and not result.classes:
+        assert state_of(document) == before
 
 
 def undo_newest(document: Document) -> bool:
