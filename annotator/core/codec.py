@@ -9,6 +9,8 @@ from annotator.core.annotation import Annotation, Category, Origin, Source, Stat
 from annotator.core.mask import Mask
 from models.api import Box, Point, Prompt
 
+_STATUSES = {status.value: status for status in Status}
+
 
 def prompt_to_json(prompt: Prompt) -> dict[str, Any]:
     """Points as [x, y, positive] and the box as [x0, y0, x1, y1]."""
@@ -124,9 +126,8 @@ def review_to_json(status: Status, comment: str) -> dict[str, Any]:
 
 def review_from_json(value: Mapping[str, Any]) -> tuple[Status, str]:
     """The inverse of `review_to_json`; anything unknown is nothing."""
-    known = {status.value: status for status in Status}
     comment = value.get("comment")
-    return known.get(str(value.get("status")), Status.TODO), str(comment) if comment else ""
+    return _STATUSES.get(str(value.get("status")), Status.TODO), str(comment) if comment else ""
 
 
 def _shape_from_json(value: dict[str, Any]) -> Mask | Box:

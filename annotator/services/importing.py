@@ -175,9 +175,12 @@ class Import:
     def _merge(self, image: LabelledImage, coming: list[Annotation], new_id: Any) -> Any:
         from annotator.core.formats.merging import merged
 
+        if not coming:
+            # Nothing of the journal is read for the thousands of images without objects.
+            return ()
         key = image.record.key
         there = self.document.has_image(key)
-        self.fresh_images += bool(coming) and not there
+        self.fresh_images += not there
         record = self.document.record(key) if there else image.record
         present = self.document.annotations(key) if there else ()
         size = (record.width, record.height)
