@@ -193,15 +193,19 @@ class HistoryPanel(QWidget):
     def _fill_days(self) -> None:
         menu = self.days.menu()
         menu.clear()
-        last: dict[date, StepRow] = {}
+        ends: dict[date, list[StepRow]] = {}
         for place in range(self.steps.rowCount()):
             row = self.steps.step_at(place)
             if row is not None:
-                # Newest first: the first one of a day is how the day ended.
-                last.setdefault(datetime.fromtimestamp(row.time).astimezone().date(), row)
-        for day, row in list(last.items())[:MOST_DAYS]:
-            text = f"{day.day} {day:%B %Y}, as after “{row.text}”".replace("&", "&&")
-            menu.addAction(text).triggered.connect(partial(self._restore_step, row.id))
+                # Newest first: the first one of a day is how the day ended. If it was undone,
+                # nobody knows on which day: then the last one that was not is offered, too.
+                rows = ends.setdefault(datetime.fromtimestamp(row.time).astimezone().date(), [])
+                if not rows or (row.state == DONE and all(r.state != DONE for r in rows)):
+                    rows.append(row)
+        for day, rows in list(ends.items())[:MOST_DAYS]:
+            for row in rows:
+                text = f"{day.day} {day:%B %Y}, as after “{row.text}”".replace("&", "&&")
+                menu.addAction(text).triggered.connect(partial(self._restore_step, row.id))
 
     def _restore_step(self, step: int, _: bool = False) -> None:
         self._restoring = True

@@ -141,9 +141,11 @@ def test_a_state_is_restored_as_a_new_step(
     assert (document.undo_text(key) or "").startswith("Restore today")
     document.undo(key)
     assert workspace.annotations == ()
+    qtbot.waitUntil(lambda: rows(panel)[1] == "Delete  ●")
     panel._fill_days()
-    (day,) = panel.days.menu().actions()
-    assert "Restore" in day.text()
+    undone, last = panel.days.menu().actions()
+    assert "as after “Restore" in undone.text(), "nobody knows on which day it was undone"
+    assert "as after “Delete”" in last.text()
 
 
 def test_a_group_step_is_taken_back_in_the_panel(
