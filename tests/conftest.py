@@ -7,10 +7,15 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.models.file_server import FileServer
+    from tests.models.toy_segmenter import ToyModel
 
 # A worker thread that happens to collect garbage must not destroy QObjects (see
 # `annotator.services.garbage`): the collector runs between tests, on the main thread.
@@ -78,3 +83,23 @@ def no_leaked_windows() -> Iterator[None]:
     for window in left:
         window.close()
     assert not left, f"windows left behind: {left}"
+
+
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch) -> ToyModel:
+    """A model the test controls, known beside the real ones."""
+    from tests.models.toy_segmenter import ToyModel, register
+
+    model = ToyModel()
+    register(monkeypatch, model)
+    return model
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
+    """A server on this computer that no proxy stands before."""
+    from tests.models.file_server import FileServer
+
+    monkeypatch.delenv("http_proxy", raising=False)
+    with FileServer() as server:
+        yield server

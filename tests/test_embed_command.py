@@ -28,11 +28,9 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
-def toy(monkeypatch: pytest.MonkeyPatch) -> ToyModel:
-    model = ToyModel()
-    register(monkeypatch, model)
-    monkeypatch.setattr(embed, "segmenters", lambda: {"toy": model.spec})
-    return model
+def toy(toy: ToyModel, monkeypatch: pytest.MonkeyPatch) -> ToyModel:
+    monkeypatch.setattr(embed, "segmenters", lambda: {"toy": toy.spec})
+    return toy
 
 
 def fill(folder: Path, count: int = 5) -> Path:

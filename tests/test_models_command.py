@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 from types import MappingProxyType
 
@@ -26,12 +25,6 @@ from tests.models.file_server import Answer, FileServer, body_of, weight_of
 BODY = body_of(600_000)
 OTHER = body_of(600_000, seed=2)
 ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture
-def server() -> Iterator[FileServer]:
-    with FileServer() as server:
-        yield server
 
 
 @pytest.fixture

@@ -33,7 +33,6 @@ from tests.test_prelabel_command import (  # noqa: F401
     started,
     state,
     summary,
-    toy,
 )
 
 
@@ -70,7 +69,7 @@ def written(path: Path, content: Any) -> Path:
 def test_results_of_one_folder_are_the_same_proposals_in_another(
     kind: str,
     folder: Path,  # noqa: F811
-    toy: ToyModel,  # noqa: F811
+    toy: ToyModel,
     tmp_path: Path,
 ) -> None:
     asked: tuple[str, ...] = ("--side", "8", "--min-area", "50")
@@ -90,7 +89,7 @@ def test_results_of_one_folder_are_the_same_proposals_in_another(
 
 def test_results_again_as_they_are_are_the_same_file(
     folder: Path,  # noqa: F811
-    toy: ToyModel,  # noqa: F811
+    toy: ToyModel,
     tmp_path: Path,
 ) -> None:
     out, again = tmp_path / "out.json", tmp_path / "again.json"

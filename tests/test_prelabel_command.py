@@ -44,13 +44,6 @@ def application(qapp: QApplication) -> QApplication:
     return qapp
 
 
-@pytest.fixture
-def toy(monkeypatch: pytest.MonkeyPatch) -> ToyModel:
-    model = ToyModel()
-    register(monkeypatch, model)
-    return model
-
-
 def draw(path: Path, shift: int = 0) -> None:
     pixels = np.full((HEIGHT, WIDTH, 3), 20, np.uint8)
     for x, y, side, brightness in SQUARES:

@@ -25,7 +25,6 @@ from tests.test_prelabel_command import (  # noqa: F401
     square,
     state,
     summary,
-    toy,
 )
 
 
@@ -101,7 +100,7 @@ def prepare(folder: Path) -> None:  # noqa: F811
 
 def test_a_comparison_is_told_and_changes_nothing(
     folder: Path,  # noqa: F811
-    toy: ToyModel,  # noqa: F811
+    toy: ToyModel,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -144,7 +143,7 @@ def test_a_comparison_is_told_and_changes_nothing(
 
 def test_a_comparison_needs_a_project_and_no_place_to_write_to(
     folder: Path,  # noqa: F811
-    toy: ToyModel,  # noqa: F811
+    toy: ToyModel,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert call(folder, "--compare") == 1
@@ -157,7 +156,7 @@ def test_a_comparison_needs_a_project_and_no_place_to_write_to(
 
 def test_an_image_of_another_size_fails_alone(
     folder: Path,  # noqa: F811
-    toy: ToyModel,  # noqa: F811
+    toy: ToyModel,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     prepare(folder)

@@ -30,7 +30,6 @@ from tests.test_prelabel_command import (  # noqa: F401
     opened,
     state,
     summary,
-    toy,
 )
 
 
@@ -118,7 +117,7 @@ def names(folder: Path) -> dict[str, list[str | None]]:  # noqa: F811
 
 def test_everything_gets_names_and_a_second_run_replaces_them(
     folder: Path,  # noqa: F811
-    toy: ToyModel,  # noqa: F811
+    toy: ToyModel,
     clip: None,
     words: str,
     capsys: pytest.CaptureFixture[str],
@@ -139,7 +138,7 @@ def test_everything_gets_names_and_a_second_run_replaces_them(
 
 def test_names_that_are_in_doubt_are_left_out(
     folder: Path,  # noqa: F811
-    toy: ToyModel,  # noqa: F811
+    toy: ToyModel,
     clip: None,
     words: str,
 ) -> None:
@@ -149,7 +148,7 @@ def test_names_that_are_in_doubt_are_left_out(
 
 def test_the_classes_of_the_project_can_be_the_list(
     folder: Path,  # noqa: F811
-    toy: ToyModel,  # noqa: F811
+    toy: ToyModel,
     clip: None,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -165,7 +164,7 @@ def test_the_classes_of_the_project_can_be_the_list(
 
 def test_a_run_that_was_stopped_names_as_one_that_was_not(
     folder: Path,  # noqa: F811
-    toy: ToyModel,  # noqa: F811
+    toy: ToyModel,
     clip: None,
     words: str,
 ) -> None:
@@ -185,7 +184,7 @@ def test_a_run_that_was_stopped_names_as_one_that_was_not(
 
 def test_without_a_model_for_names_people_are_told_how_to_get_one(
     folder: Path,  # noqa: F811
-    toy: ToyModel,  # noqa: F811
+    toy: ToyModel,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -202,7 +201,7 @@ def test_without_a_model_for_names_people_are_told_how_to_get_one(
 
 def test_a_results_file_has_the_names(
     folder: Path,  # noqa: F811
-    toy: ToyModel,  # noqa: F811
+    toy: ToyModel,
     clip: None,
     words: str,
     tmp_path: Path,

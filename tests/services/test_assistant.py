@@ -35,13 +35,6 @@ CLICK = Prompt((Point(30.5, 25.5),))
 PATIENCE = 20_000
 
 
-@pytest.fixture
-def toy(monkeypatch: pytest.MonkeyPatch) -> ToyModel:
-    model = ToyModel()
-    register(monkeypatch, model)
-    return model
-
-
 class Gate:
     """Holds back the threads whose name begins with a word, and tells when one waits."""
 

@@ -23,7 +23,7 @@ from annotator.services.everything import Cost, Progress
 from annotator.services.settings import SettingsStore
 from annotator.services.workspace import Workspace
 from models.api import Point
-from tests.models.toy_segmenter import ToyModel, register
+from tests.models.toy_segmenter import ToyModel
 
 PATIENCE = 20_000
 WIDTH, HEIGHT = 300, 200
@@ -36,13 +36,6 @@ def write_scene(path: Path) -> None:
     for (x, y, radius), colour in zip(DISKS, ((200,) * 3, (20, 90, 220), (200,) * 3), strict=True):
         cv2.circle(pixels, (x, y), radius, colour, -1)
     assert cv2.imwrite(str(path), pixels)
-
-
-@pytest.fixture
-def toy(monkeypatch: pytest.MonkeyPatch) -> ToyModel:
-    model = ToyModel()
-    register(monkeypatch, model)
-    return model
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from annotator.services.settings import SettingsStore
 from annotator.services.workspace import Workspace
 from models.api import Point
 from models.labelling import LabellerSpec
-from tests.models.toy_segmenter import ToyModel, register
+from tests.models.toy_segmenter import ToyModel
 from tests.test_prelabel_kinds import bright  # noqa: F401
 from tests.test_prelabel_names import clip, words  # noqa: F401
 
@@ -44,13 +44,6 @@ def draw(path: Path, shift: int) -> None:
     for x, y, side, brightness in ((6, 6, 10, 200), (30, 10, 16, 90), (50, 30, 8, 150)):
         pixels[y + shift : y + shift + side, x : x + side] = brightness
     assert cv2.imwrite(str(path), pixels)
-
-
-@pytest.fixture
-def toy(monkeypatch: pytest.MonkeyPatch) -> ToyModel:
-    model = ToyModel()
-    register(monkeypatch, model)
-    return model
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from annotator.services.settings import SettingsStore
 from annotator.services.workspace import Workspace
 from models.api import Box, Point, Prompt
 from tests.models.moving import Disk, disk_mask, scene, write
-from tests.models.toy_segmenter import ToyModel, register
+from tests.models.toy_segmenter import ToyModel
 from tests.services.test_everything import PATIENCE, is_shown
 
 ONE = Disk(70, 70, 26, dx=5, dy=3, seed=1)
@@ -84,13 +84,6 @@ def j(annotation: Annotation, disk: Disk, key: str) -> float:
     """Region similarity with where the disk is."""
     assert isinstance(annotation.shape, Mask)
     return raster.iou(annotation.shape, raster.from_array(disk_mask(disk, KEYS.index(key))))
-
-
-@pytest.fixture
-def toy(monkeypatch: pytest.MonkeyPatch) -> ToyModel:
-    model = ToyModel()
-    register(monkeypatch, model)
-    return model
 
 
 @pytest.fixture

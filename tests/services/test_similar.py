@@ -18,7 +18,7 @@ from annotator.services.settings import SettingsStore
 from annotator.services.similar import Similar
 from annotator.services.similar_search import SimilarSearch
 from annotator.services.workspace import Workspace
-from tests.models.toy_segmenter import ToyModel, register
+from tests.models.toy_segmenter import ToyModel
 from tests.services.test_everything import (
     DISKS,
     PATIENCE,
@@ -76,13 +76,6 @@ class Desk:
     def close(self) -> None:
         self.workspace.close()
         self.looks.close()
-
-
-@pytest.fixture
-def toy(monkeypatch: pytest.MonkeyPatch) -> ToyModel:
-    model = ToyModel()
-    register(monkeypatch, model)
-    return model
 
 
 @pytest.fixture

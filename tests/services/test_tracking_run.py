@@ -31,7 +31,7 @@ from models import tracking
 from models.encoding import passed
 from models.tracking import Seen, TrackerSpec
 from tests.models.moving import Disk, disk_mask, scene, write
-from tests.models.toy_segmenter import ToyModel, register
+from tests.models.toy_segmenter import ToyModel
 from tests.services.test_everything import PATIENCE, is_shown
 
 ONE = Disk(70, 70, 26, dx=5, dy=3, seed=1)
@@ -105,13 +105,6 @@ class Desk:
 def j(annotation: Annotation, disk: Disk, place: int) -> float:
     assert isinstance(annotation.shape, Mask)
     return raster.iou(annotation.shape, raster.from_array(disk_mask(disk, place)))
-
-
-@pytest.fixture
-def toy(monkeypatch: pytest.MonkeyPatch) -> ToyModel:
-    model = ToyModel()
-    register(monkeypatch, model)
-    return model
 
 
 @pytest.fixture

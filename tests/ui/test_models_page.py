@@ -91,13 +91,6 @@ class Desk:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
-    monkeypatch.delenv("http_proxy", raising=False)
-    with FileServer() as server:
-        yield server
-
-
-@pytest.fixture
 def weight(server: FileServer) -> Weight:
     server.answers["/tiny"] = Answer(BODY)
     return weight_of(BODY, f"{server.address}/tiny")
