@@ -54,6 +54,7 @@ def _parts(scene: Scene) -> list[Part]:
     return [Part(number, label) for number, (label, _) in enumerate(scene.segments, 1)]
 
 
+@pytest.mark.slow
 def test_random_weights_miss_the_bar(tmp_path: Path) -> None:
     assert quality(narrow_omgseg(0), tmp_path) < BAR / 5
 
