@@ -31,7 +31,7 @@ PRESS, RELEASE, DOUBLE, MOVE = (
     QEvent.Type.MouseButtonPress, QEvent.Type.MouseButtonRelease,
     QEvent.Type.MouseButtonDblClick, QEvent.Type.MouseMove,
 )  # fmt: skip
-PATIENCE = 10.0
+PATIENCE = 20.0
 """Seconds after which something that does not happen is an error."""
 
 
@@ -265,7 +265,7 @@ def run(bench: Bench, view: str, moves: int) -> tuple[float, float]:
                 action()
             except TimeoutError:
                 print(f"{view:<7} {what:<6} {name:<14} nothing to do there")
-                tools.moves = []
+                tools.moves, tools.commits = [], []
             tools.turns += bench.settle()
             if bench.canvas.busy:
                 bench.canvas.escape()

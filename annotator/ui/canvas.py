@@ -87,7 +87,7 @@ class Canvas(ImageView):
         self._views: dict[str, dict[str, float | bool]] = {}
         self._masks = MaskLayer()
         self._masks_hidden = False
-        self._overlay = Overlay()
+        self._overlay = Overlay(handles=workspace.tool == "select")
         self._colors: dict[int, str] = {}
         self._gestures = Gestures(self)
         self._gestures.changed.connect(self.shape_changed)
@@ -253,6 +253,7 @@ class Canvas(ImageView):
     def _follow_tool(self, tool: str) -> None:
         self._park_gesture()
         self._tool_id = tool
+        self._overlay.handles = tool == "select"
         self.painting.show_ring(tool == "eraser")
         self._overlay.mark_hovered = self._overlay.handle_hovered = self._overlay.hovered = None
         self._unpark_gesture()

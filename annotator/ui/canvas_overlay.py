@@ -178,7 +178,9 @@ class Overlay:
                 painter.fillRect(rect, QColor(255, 255, 255, 28))
             items.draw_frame(painter, rect, color, dashed=plain)
         elif isinstance(sketch, PathSketch):
-            color = items.NEGATIVE if sketch.removes else items.brightened(QColor(self._active()))
+            color = items.brightened(QColor(self._active()))
+            if sketch.removes or sketch.stretch:
+                color = items.NEGATIVE if sketch.removes else items.NEW_LINE
             path = [frame.point(x, y) for x, y in sketch.path]
             items.draw_path_sketch(painter, path, color, closed=sketch.closed)
             items.draw_knots(painter, [frame.point(x, y) for x, y in sketch.knots])

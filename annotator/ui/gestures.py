@@ -83,13 +83,14 @@ class PolygonSketch:
 class PathSketch:
     """A line drawn by hand: open, or "closed" by a straight line; `removes`: it takes away.
 
-    `knots` are the places that were clicked.
+    `knots` are the places that were clicked; `stretch`: the line is a new part of an outline.
     """
 
     path: tuple[tuple[float, float], ...]
     closed: bool = False
     removes: bool = False
     knots: tuple[tuple[float, float], ...] = ()
+    stretch: bool = False
 
 
 @dataclass(frozen=True, slots=True)

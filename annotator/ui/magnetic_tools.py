@@ -151,12 +151,12 @@ def stretch(
             if event.kind == "move":
                 surface.sketch(
                     PathSketch((*trail.spots, *trail.to(spot, snap=_snaps(event))),
-                               knots=trail.knots)
+                               knots=trail.knots, stretch=True)
                 )  # fmt: skip
             elif event.kind == "take_back" or (event.kind == "press" and event.button == "right"):
                 if not trail.take_back():
                     return ()
-                surface.sketch(PathSketch(trail.spots, knots=trail.knots))
+                surface.sketch(PathSketch(trail.spots, knots=trail.knots, stretch=True))
             elif event.kind == "accept":
                 if before.kind == "move":
                     trail.add((before.x, before.y), snap=_snaps(before))

@@ -122,7 +122,8 @@ def _draw(
             elif math.dist(path[-1], spot) >= surface.reach(_NEAR):
                 path.append(spot)
             if dragged:
-                surface.sketch(PathSketch(tuple(path), closed=closed, removes=removes))
+                stretch = not closed and not removes
+                surface.sketch(PathSketch(tuple(path), closed, removes, stretch=stretch))
             event = yield
     finally:
         surface.sketch(None)

@@ -335,7 +335,7 @@ class VertexEditor(QObject):
 
     def _paint_moving(self, painter: QPainter, frame: Frame) -> None:
         """The new lines beside vertices on their way."""
-        for color, width in ((QColor(0, 0, 0, 170), 3.6), (QColor(items.OPEN), 1.8)):
+        for color, width in ((QColor(0, 0, 0, 170), 3.6), (items.NEW_LINE, 1.8)):
             painter.setPen(QPen(color, width))
             for (place, number), spot in self._moving.items():
                 if place >= len(self.rings):

@@ -137,13 +137,15 @@ def test_arrow_keys_move_as_seen(hand: Hand, turn: int) -> None:
     assert (delta.x(), delta.y()) == pytest.approx((1, 10))
 
 
-@pytest.mark.parametrize("turn", TURNS)
+@pytest.mark.parametrize("turn", [0, *TURNS])
 def test_handles_are_where_they_are_seen(hand: Hand, turn: int) -> None:
     (number,) = hand.add(Box(90, 50, 150, 100))
     hand.workspace.set_tool("select")
     hand.workspace.select((number,))
     hand.canvas.restore_view({"zoom": 2.0, "x": 120, "y": 80})
     hand.canvas.show_turned(turn)
+    hand.move(20, 20)
+    assert min(hand.at(150, 75)) > 240, "the handle of the right side"
     hand.move(150, 75)
     sideways = turn % 2 == 0
     assert hand.canvas.viewport().cursor().shape() == (
