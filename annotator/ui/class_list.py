@@ -409,6 +409,8 @@ class ClassList(QListView):
     """The user chose this `ClassRow`."""
     recolored = Signal(int, str)
     """The user gave the class with this id this colour, "#rrggbb"."""
+    counted = Signal(int, bool)
+    """The user said whether the class with this id can be counted; else it is stuff, like sky."""
     removed = Signal(int)
     """The user wants the class with this id gone."""
     objects_wanted = Signal(int)

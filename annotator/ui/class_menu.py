@@ -31,6 +31,10 @@ def build_class_menu(view: ClassList, row: int, category: Category) -> QMenu:
         lambda color: view.recolored.emit(category.id, color),
     )
     _add_groups(view, menu.addMenu("Super-category"), row, category)
+    stuff = menu.addAction("Stuff (cannot be counted: sky, grass)")
+    stuff.setCheckable(True)
+    stuff.setChecked(not category.is_thing)
+    stuff.triggered.connect(lambda checked: view.counted.emit(category.id, not checked))
     menu.addSeparator()
     place = view.model_.rows[row].position
     up = menu.addAction(icon("raise"), "Move up\tAlt+Up")

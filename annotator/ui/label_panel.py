@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QFocusEvent, QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QToolButton, QVBoxLayout, QWidget
 
+from annotator.core.annotation import IS_THING
 from annotator.core.errors import UserError
 from annotator.ui.class_list import DIGITS, ClassList, ClassRow
 from annotator.ui.icons import icon
@@ -18,7 +19,6 @@ from annotator.ui.rows import heading
 from annotator.ui.suggestion_list import SuggestionList
 
 if TYPE_CHECKING:
-    from annotator.core.annotation import Category
     from annotator.services.document import Document
     from annotator.services.workspace import Workspace
     from models.api import Suggestion
@@ -181,6 +181,7 @@ class LabelPanel(QWidget):
         self.classes.left.connect(self._leave)
         self.classes.chosen.connect(self._choose)
         self.classes.recolored.connect(self._recolor)
+        self.classes.counted.connect(self._set_thing)
         self.classes.removed.connect(self._remove)
         self.classes.objects_wanted.connect(self._select_objects)
         # Queued: rows may change only after the view has closed the editor they were typed in.
@@ -358,25 +359,17 @@ class LabelPanel(QWidget):
     def _recolor(self, category_id: int, color: str) -> None:
         self._change(category_id, color=color)
 
-    def _change(
-        self,
-        category_id: int,
-        name: str | None = None,
-        color: str | None = None,
-        supercategory: str | None = None,
-    ) -> None:
+    def _set_thing(self, category_id: int, is_thing: bool) -> None:
+        if self._document is not None:
+            extra = self._document.category(category_id).extra
+            self._change(category_id, extra={**extra, IS_THING: int(is_thing)})
+
+    def _change(self, category_id: int, **changes: Any) -> None:
         document = self._document
         if document is None:
             return
-        old: Category = document.category(category_id)
-        new = replace(
-            old,
-            name=old.name if name is None else name,
-            color=old.color if color is None else color,
-            supercategory=old.supercategory if supercategory is None else supercategory,
-        )
         try:
-            document.change_category(new)
+            document.change_category(replace(document.category(category_id), **changes))
         except UserError as error:
             self._workspace.reported.emit(error)
 

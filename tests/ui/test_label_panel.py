@@ -303,6 +303,12 @@ def test_the_context_menu_changes_colour_group_and_order(workspace, panel, qtbot
     assert workspace.selection == {first}
     entry(menu, "Move down").trigger()
     assert shown(panel) == ["cat", "dog", "tree"]
+    stuff = entry(menu, "Stuff (cannot be counted: sky, grass)")
+    assert not stuff.isChecked()
+    stuff.trigger()
+    assert not workspace.document.category(dog.id).is_thing
+    stuff.trigger()
+    assert workspace.document.category(dog.id).is_thing
     view.recolored.emit(dog.id, "#123456")
     view.edit_group(1)
     view.viewport().findChild(QLineEdit).setText("animal")
