@@ -213,10 +213,10 @@ class ImportRun(QObject):
         """Merge what has arrived; what does not fit into a slice waits for the next turn."""
         began, turn = time.monotonic(), self._turn
         while turn == self._turn and self._feed is not None and self._feed.is_ready():
+            self._step()
             if time.monotonic() - began > SLICE:
                 self._slices.start()
                 return
-            self._step()
 
     def _step(self) -> None:
         assert self._work is not None

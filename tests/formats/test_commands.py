@@ -1,5 +1,6 @@
 """`annotator export`, `import`, `convert` and `validate` on real folders."""
 
+import errno
 import json
 import math
 import random
@@ -87,6 +88,17 @@ def test_images_are_copied_linked_or_left(project, tmp_path):
         assert image.is_symlink() == (mode == "symlink")
         if mode == "link":
             assert image.samefile(project / "sub" / "b.png")
+
+
+def test_links_to_another_drive_become_copies(project, tmp_path, monkeypatch):
+    def link(source, path):
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr("annotator.core.formats.image_files.os.link", link)
+    assert annotator("export", project, "-o", tmp_path / "out", "--images", "link") == 0
+    image = tmp_path / "out" / "images" / "sub" / "b.png"
+    assert image.read_bytes() == (project / "sub" / "b.png").read_bytes()
+    assert not image.samefile(project / "sub" / "b.png")
 
 
 def test_copies_do_not_become_images_of_the_project(project, capsys):

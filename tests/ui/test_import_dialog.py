@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
+from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QDialogButtonBox
 
 from annotator.core import raster
@@ -13,6 +14,7 @@ from annotator.core.formats.api import Content, LabelledImage
 from annotator.core.formats.exporting import export
 from annotator.core.formats.registry import format_spec
 from annotator.core.propagation import root_of
+from annotator.services import import_run
 from annotator.services.document import Document
 from annotator.services.importing import last_import
 from annotator.ui.import_dialog import ImportDialog
@@ -118,6 +120,40 @@ def test_import_and_back(qtbot, dialog, document, labels):
     assert {key: document.annotations(key) for key in KEYS} == before
     assert [category.name for category in document.categories()] == ["cat"]
     assert not dialog.back.isVisible()
+
+
+def test_the_window_has_its_turn_between_slices(qtbot, dialog, labels, monkeypatch):
+    monkeypatch.setattr(import_run, "SLICE", -1.0)
+    dialog.choose(labels)
+    planned(qtbot, dialog)
+    passes = 0
+
+    def count():
+        nonlocal passes
+        passes += 1
+
+    turns = QTimer(interval=0)
+    turns.timeout.connect(count)
+    # Everything is there before the first slice.
+    monkeypatch.setattr(import_run._Feed, "is_ready", lambda feed: not feed.thread.is_alive())
+    merged = []
+    monkeypatch.setattr(import_run.ImportRun, "_step", stepped(merged, lambda: passes))
+    turns.start()
+    with qtbot.waitSignal(dialog._run.planned):
+        dialog._run.plan(dialog._content, dialog.rules(), "again")
+        dialog._run._feed.thread.join()
+    assert len(merged) > len(KEYS)
+    assert len(set(merged)) == len(merged), "two slices without a turn in between"
+
+
+def stepped(merged, passes):
+    original = import_run.ImportRun._step
+
+    def step(run):
+        merged.append(passes())
+        original(run)
+
+    return step
 
 
 def test_rules_decide(qtbot, dialog, document, labels):
