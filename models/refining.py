@@ -246,8 +246,3 @@ def _candidate(mask: MaskPrompt, score: float) -> RefinedCandidate:
     return RefinedCandidate(
         np.asarray(picture, np.float32), mask.box, score, np.ascontiguousarray(mask.pixels)
     )
-
-
-def without_start(prompt: Prompt) -> Prompt:
-    """What can be kept of a prompt in a file."""
-    return replace(prompt, start=None)

@@ -167,11 +167,6 @@ class Looks(QObject):
             done,
         )
 
-    def count_undescribed(self, done: Callable[[int], None]) -> None:
-        """Tell how many accepted objects nobody has looked at."""
-        space = self.space
-        self.submit("count", lambda where: len(where.undescribed(space)), done)
-
     def describe_all(self) -> None:
         """Look at all accepted objects nobody has looked at, image after image."""
         document, space = self._workspace.document, self.space

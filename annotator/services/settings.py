@@ -156,11 +156,6 @@ class SettingsStore(QObject):
         others = (path for path in self._settings.recent_folders if path != newest)
         self.update(recent_folders=(newest, *others)[:MAX_RECENT])
 
-    def forget_folder(self, folder: Path | str) -> None:
-        """Take a folder (one that is gone, say) off the recent ones."""
-        kept = tuple(path for path in self._settings.recent_folders if path != str(folder))
-        self.update(recent_folders=kept)
-
     def forget_folders(self) -> None:
         """Empty the list of recent folders."""
         self.update(recent_folders=())

@@ -15,7 +15,6 @@ from annotator.core.editing.vertices import (
     inserted,
     renewed,
     reshaped,
-    resimplified,
     ringed,
 )
 from annotator.core.mask import Mask
@@ -63,7 +62,6 @@ def test_few_vertices_are_corners_of_the_exact_outline(pixels: np.ndarray, toler
         if tolerance == 0:
             assert len(ring.shown) == len(ring.corners)
         assert changed(mask, ring, {}) is None
-        assert len(resimplified(ring, 0).shown) == len(ring.corners)
 
 
 @settings(max_examples=80, deadline=None)

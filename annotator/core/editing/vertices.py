@@ -70,11 +70,6 @@ def _simplified(ring: Sequence[float], tolerance: float, keep: Collection[Spot])
     return Ring(corners, shown, _signed_area(corners) < 0)
 
 
-def resimplified(ring: Ring, tolerance: float) -> Ring:
-    """The same outline with another number of vertices."""
-    return Ring(ring.corners, _shown(ring.corners, tolerance, []), ring.hole)
-
-
 def _shown(corners: Points, tolerance: float, fixed: Sequence[int]) -> NDArray[np.int64]:
     """Which corners are vertices: the fixed ones, and between them what the tolerance asks for."""
     count = len(corners)
@@ -160,17 +155,18 @@ def reshaped(ring: Ring, after: Mapping[int, Spot | None]) -> Points:
     count, shown = len(ring.corners), ring.shown
     if len(shown) - sum(spot is None for spot in after.values()) < LEAST:
         return np.zeros((0, 2))
-    pieces: list[Points] = []
-    for number, corner in enumerate(shown.tolist()):
-        spot = after.get(number, tuple(ring.corners[corner].tolist()))
-        if spot is not None:
-            pieces.append(np.array([spot], float))
-        following = (number + 1) % len(shown)
-        if number in after or following in after:
-            continue
-        last = int(shown[following]) + (count if following == 0 else 0)
-        pieces.append(ring.corners[np.arange(corner + 1, last) % count])
-    return np.concatenate(pieces)
+    corners, kept = ring.corners.copy(), np.ones(count, bool)
+    for number, spot in after.items():
+        for before in (number - 1, number):
+            following = (before + 1) % len(shown)
+            last = int(shown[following]) + (count if following == 0 else 0)
+            kept[np.arange(int(shown[before]) + 1, last) % count] = False
+        if spot is None:
+            kept[shown[number]] = False
+        else:
+            corners[shown[number]] = spot
+    order = np.roll(np.arange(count), -int(shown[0]))
+    return corners[order[kept[order]]]
 
 
 def changed(mask: Mask, ring: Ring, after: Mapping[int, Spot | None]) -> Crop | None:
