@@ -282,10 +282,10 @@ class AnnotationItem:
         else:
             look = style(self.color, kind, opacity, unit)
             self.prepare(unit)
-            path = self._paths.get(_shrink(unit)) if quick else None
-            if path is not None and path.elementCount() > INTRICATE:
+            whole = self._paths.get(_shrink(unit)) if quick else None
+            if whole is not None and whole.elementCount() > INTRICATE:
                 painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-                draw_path(painter, path, thin(look))
+                draw_path(painter, whole, thin(look))
                 return
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             draw_path(painter, self._outline(self.annotation.shape, area, unit), look)
