@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from make_screenshots import HOME, film_of_coins, new_window  # sets the environment first
+from make_screenshots import HOME, film_of_coins, new_window, wait_for_pictures  # sets the environment first
 from PIL import Image, ImageDraw, ImageFont
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QImage
@@ -270,7 +270,7 @@ def history(film: Film) -> None:
     film.hold(500)
     panel = film.window.docks["view.history_panel"].widget()
     film.key(Qt.Key.Key_H, "Shift+H", SHIFT, ms=0)
-    wait_until(lambda: panel.list.model().rowCount() > 2, "steps")
+    wait_for_pictures(panel, 3)
     settle(400)
     film.hold(900)
     rows = panel.list.model().rowCount()
@@ -278,7 +278,8 @@ def history(film: Film) -> None:
         place = panel.list.visualRect(panel.list.model().index(min(row, rows - 1), 0)).center()
         film.taps(place.x(), place.y(), widget=panel.list.viewport(), note="Click")
         film.key(Qt.Key.Key_Return, "Enter", ms=0, widget=panel.list)
-        settle(900)
+        wait_until(lambda row=row: panel.steps.current() == row, "the step")
+        settle(200)
         film.hold(700)
 
 

@@ -19,6 +19,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
+from annotator import session
 from annotator.app import fill, make_application, make_window
 from annotator.core import raster
 from annotator.core.annotation import Status
@@ -31,6 +32,8 @@ from annotator.ui.settings_dialog import SettingsDialog
 from annotator.ui.vocabulary_dialog import VocabularyDialog
 
 OUT = Path(__file__).parent / "screenshots"
+# Machines are sometimes busy.
+session.PATIENCE_S = 300.0
 
 
 def new_window(width: int, height: int):
@@ -102,11 +105,20 @@ def shoot_history(window) -> None:
     window.run("edit.undo")
     window.docks.show("view.history_panel")
     panel = window.docks["view.history_panel"].widget()
-    wait_until(lambda: panel.list.model().rowCount() > 3, "steps")
-    QTest.qWait(1000)
+    wait_for_pictures(panel, 4)
     window.messages.clear()
     shoot(window, "history")
     window.docks["view.history_panel"].hide()
+
+
+def wait_for_pictures(panel, rows: int) -> None:
+    """Until the history has so many rows and all of their pictures (the last row has none)."""
+    model = panel.steps
+    wait_until(
+        lambda: model.rowCount() >= rows
+        and all(panel.history.look(model.number_at(i)) for i in range(model.rowCount() - 1)),
+        "the pictures of the history",
+    )
 
 
 def shoot_checks(window) -> None:
@@ -130,6 +142,7 @@ def shoot_checks(window) -> None:
     inspecting.panel.table.selectRow(next(i for i, r in enumerate(rows) if r.check == "duplicate"))
     QTest.keyClick(inspecting.panel.table, Qt.Key.Key_Return)
     wait_until(lambda: len(workspace.selection) == 1, "the object")
+    window.run("view.fit")
     window.messages.clear()
     shoot(window, "checks")
     window.docks["view.checks_panel"].hide()
@@ -149,15 +162,19 @@ def shoot_prelabelling(window) -> None:
     wait_until(lambda: 3 in seen, "three images")
     run.pause()
     window.docks.show("view.prelabel_panel")
+    window.run("view.fit")
     window.messages.clear()
     shoot(window, "prelabelling")
     run.stop()
+    wait_until(lambda: not run.running, "the end of the run")
 
 
 def shoot_tracks(window) -> None:
     """Coins under a camera that moves: tracked through, partly accepted, one corrected and cut."""
     window.messages.clear()
-    window.open_path(film_of_coins(60))
+    window.open_path(film_of_coins(40))
+    window.activateWindow()
+    window.run("tool.smart")
     workspace, tracking = window.workspace, window.tracking
     player = Player(window)
     for x, y in ((0.54, 0.23), (0.75, 0.22), (0.354, 0.555), (0.715, 0.555)):
