@@ -30,6 +30,8 @@ RUNS: tuple[tuple[str, ...], ...] = (
     ("finding.py",),
     ("export.py",),
     ("ovsam.py",),
+    ("million.py",),
+    ("million_window.py",),
     ("kill.py", "--kills", "50"),
     ("kill_window.py", "--kills", "50"),
 )

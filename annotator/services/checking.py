@@ -243,9 +243,10 @@ def repairs(
             if not row[5] or not (meant if findings is None else of_image):
                 continue
             image = labelled(db, row)
-            which = {name: frozenset(ids) for name, ids in of_image.items()}
-            every: dict[str, frozenset[tuple[int, ...]] | None] = dict.fromkeys(order.checks)
-            which = which if findings is not None else {**every, **which}
+            which: dict[str, frozenset[tuple[int, ...]] | None] = {}
+            if findings is None:
+                which |= dict.fromkeys(order.checks)
+            which |= {name: frozenset(ids) for name, ids in of_image.items()}
             if UNNAMED in which and any(a.category_id is None for a in image.accepted):
                 names = names or SureNames(db)
                 image = replace(image, names=names.of(image))

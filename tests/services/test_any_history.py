@@ -164,7 +164,7 @@ def part_of(document: Document, step: int) -> int:
     return int(row[0]) if row else 0
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(actions, st.booleans())
 def test_undone_completely_is_the_first_state(
     tmp_path_factory: pytest.TempPathFactory, qapp: object, sequence: list[Any], reopen: bool
