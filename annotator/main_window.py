@@ -308,6 +308,50 @@ class MainWindow(QMainWindow):
         workspace.name_wanted.connect(self._ask_name)
         workspace.proposals.finished.connect(self._tell_decision)
         workspace.assistant.loading_changed.connect(self._show_loading)
+        workspace.set_order(self.image_list.neighbour)
+        self.finding.set_order(self.image_list.visible_keys)
+        self.prelabelling.follow(self.image_list)
+        self.labels.settings_wanted.connect(self._show_settings)
+        self.labels.folder_wanted.connect(partial(self.run, "prelabel.folder"))
+        self.prelabelling.comparison_wanted.connect(self.finding.comparing.compare_folder)
+        self.tracking.attach(self.actions_by_id, self.menus)
+        self.tracking.settings_wanted.connect(self._show_settings)
+        self.canvas.pointer_moved.connect(self.status.show_pointer)
+        self.canvas.zoom_changed.connect(self.status.show_zoom)
+        self.canvas.turn_changed.connect(self.status.show_turn)
+        self.canvas.view_changed.connect(workspace.assistant.look_at)
+        self.canvas.context_menu_requested.connect(self._show_context_menu)
+        self.label_panel.vocabulary_wanted.connect(partial(self.run, "class.vocabulary"))
+        self.annotation_list.activated.connect(lambda number: self.canvas.center_on((number,)))
+        self.annotation_list.hovered.connect(self.canvas.highlight)
+        self.welcome.open_wanted.connect(self.opening.choose_folder)
+        self.welcome.sample_wanted.connect(self.opening.open_sample)
+        self.welcome.folder_chosen.connect(lambda folder: self.open_path(Path(folder)))
+        self._guard.held_changed.connect(self._hold)
+        self.settings.changed.connect(self._follow_settings)
+        self.settings.reported.connect(self.messages.show_error)
+        recent = self.menus["file.open_recent"]
+        recent.aboutToShow.connect(partial(self.opening.fill_recent, recent))
+        self.docks.follow(self.actions_by_id)
+        for wanted in (
+            self.finding.panel_wanted,
+            self.inspecting.panel_wanted,
+            self.prelabelling.panel_wanted,
+            self.tracking.panel_wanted,
+        ):
+            wanted.connect(self.docks.show)
+        for left in (
+            self.prelabelling.panel.left,
+            self.tracking.panel.left,
+            self.history_panel.left,
+            self.label_panel.left,
+            self.image_list.left,
+        ):
+            left.connect(self.canvas.setFocus)
+        self._wire_refreshing()
+
+    def _wire_refreshing(self) -> None:
+        workspace = self.workspace
         for signal in (
             workspace.image_ready,
             workspace.image_shown,
@@ -329,40 +373,6 @@ class MainWindow(QMainWindow):
             self.canvas.shape_changed,
         ):
             signal.connect(self._refresh)
-        workspace.set_order(self.image_list.neighbour)
-        self.finding.set_order(self.image_list.visible_keys)
-        self.finding.panel_wanted.connect(self.docks.show)
-        self.inspecting.panel_wanted.connect(self.docks.show)
-        self.prelabelling.follow(self.image_list)
-        self.prelabelling.panel_wanted.connect(self.docks.show)
-        self.labels.settings_wanted.connect(self._show_settings)
-        self.labels.folder_wanted.connect(partial(self.run, "prelabel.folder"))
-        self.prelabelling.comparison_wanted.connect(self.finding.comparing.compare_folder)
-        self.prelabelling.panel.left.connect(self.canvas.setFocus)
-        self.tracking.attach(self.actions_by_id, self.menus)
-        self.tracking.panel_wanted.connect(self.docks.show)
-        self.tracking.settings_wanted.connect(self._show_settings)
-        self.tracking.panel.left.connect(self.canvas.setFocus)
-        self.history_panel.left.connect(self.canvas.setFocus)
-        self.canvas.pointer_moved.connect(self.status.show_pointer)
-        self.canvas.zoom_changed.connect(self.status.show_zoom)
-        self.canvas.turn_changed.connect(self.status.show_turn)
-        self.canvas.view_changed.connect(workspace.assistant.look_at)
-        self.canvas.context_menu_requested.connect(self._show_context_menu)
-        self.label_panel.left.connect(self.canvas.setFocus)
-        self.label_panel.vocabulary_wanted.connect(partial(self.run, "class.vocabulary"))
-        self.image_list.left.connect(self.canvas.setFocus)
-        self.annotation_list.activated.connect(lambda number: self.canvas.center_on((number,)))
-        self.annotation_list.hovered.connect(self.canvas.highlight)
-        self.welcome.open_wanted.connect(self.opening.choose_folder)
-        self.welcome.sample_wanted.connect(self.opening.open_sample)
-        self.welcome.folder_chosen.connect(lambda folder: self.open_path(Path(folder)))
-        self._guard.held_changed.connect(self._hold)
-        self.settings.changed.connect(self._follow_settings)
-        self.settings.reported.connect(self.messages.show_error)
-        recent = self.menus["file.open_recent"]
-        recent.aboutToShow.connect(partial(self.opening.fill_recent, recent))
-        self.docks.follow(self.actions_by_id)
 
     def _restore_layout(self) -> None:
         current = self.settings.settings
