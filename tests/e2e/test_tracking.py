@@ -46,7 +46,8 @@ def tracks_through(user: User) -> Report:
     dialog = user.window.tracking.ask()
     assert dialog.problem == ""
     dialog.start_button.click()
-    user.waits_for(lambda: bool(heard))
+    # Its thread gives way to everything else, other tests on the machine too.
+    user._bot.waitUntil(lambda: bool(heard), timeout=60_000)
     user.window.tracking.run.finished.disconnect(heard.append)
     return heard[0]
 
