@@ -30,7 +30,7 @@ TOWER = "clip-convnext-large-d-320"
 """The CLIP whose vectors of names both were trained with; OMG-Seg's backbone."""
 TITLES = {OMGSEG: "OMG-Seg", RAPSAM: "RAP-SAM"}
 
-NEEDED = {OMGSEG: 4 << 30, RAPSAM: 1 << 30}
+NEEDED = {OMGSEG: 4 << 30, RAPSAM: 2 << 30}
 """Bytes that have to be free on the processor: weights, and what five frames take at once."""
 
 _LOCK = threading.Lock()

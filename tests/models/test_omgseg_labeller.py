@@ -247,7 +247,7 @@ def test_a_network_that_does_not_fit_into_the_memory_is_refused(
     for name in ("rapsam_r50_12e.pth", "convnext_large_d_320.bin"):
         (tmp_path / name).write_bytes(b"there")
     monkeypatch.setattr(network_files, "free_memory", lambda: 700 << 20)
-    with pytest.raises(ModelError, match=r"1 GB of memory, and only 0\.7 GB are free"):
+    with pytest.raises(ModelError, match=r"2 GB of memory, and only 0\.7 GB are free"):
         network_files.opened("rapsam-r50")
 
 
