@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QPushButton
+from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtWidgets import QPushButton, QWidget
 
 from annotator.core.annotation import Annotation
 from tests.e2e.user import NONE, SHIFT, Start, User, draw_disks
 
 BLUE, GREEN = (40, 60, 200), (40, 170, 60)
 Key = Qt.Key
+
+
+class Appearance(QObject):
+    """Whether a widget was shown since, however short."""
+
+    def __init__(self, widget: QWidget) -> None:
+        super().__init__(widget)
+        self.seen = False
+        widget.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        self.seen |= event.type() == QEvent.Type.Show
+        return False
 
 
 def begins(user: User) -> None:
@@ -41,8 +54,9 @@ def test_one_ball_finds_the_other_in_the_folder(start: Start, folder: Path) -> N
         user.presses(Key.Key_S)
         user.waits_for(finding.similar_panel.isVisible)
         user.waits_for(lambda: "Nothing else" in finding.similar_panel.list.placeholder)
+        appeared = Appearance(finding.field)
         user.window.run("similar.folder")
-        user.waits_for(finding.field.isVisible)
+        user.waits_for(lambda: appeared.seen)
         assert user.window.actions_by_id["image.stop_proposing"].isEnabled() is False, "selected"
         user.waits_for(lambda: not finding.running)
         far = "night/img2.png"
