@@ -51,6 +51,8 @@ SMOOTH_RING = 400.0
 """Brushes of a larger diameter (viewport pixels) have a plain ring."""
 INTRICATE = 3000
 """So are outlines with more corners: every tile would stroke all of them."""
+SPECKLED = 600
+"""With so many corners in one tile, lines are thin."""
 TINY = 4.0
 """Objects smaller than this many viewport pixels are drawn as a dot."""
 
@@ -282,13 +284,16 @@ class AnnotationItem:
         else:
             look = style(self.color, kind, opacity, unit)
             self.prepare(unit)
-            whole = self._paths.get(_shrink(unit)) if quick else None
-            if whole is not None and whole.elementCount() > INTRICATE:
+            whole = self._paths.get(_shrink(unit))
+            if quick and whole is not None and whole.elementCount() > INTRICATE:
                 painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
                 draw_path(painter, whole, thin(look))
                 return
-            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            draw_path(painter, self._outline(self.annotation.shape, area, unit), look)
+            path = self._outline(self.annotation.shape, area, unit)
+            # Around specks so dense, wide smooth lines take seconds and hide what is beneath.
+            smooth = path is whole or path.elementCount() <= SPECKLED
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing, smooth)
+            draw_path(painter, path, look if smooth else thin(look))
 
     def _paint_dot(self, painter: QPainter, unit: float, *, strong: bool) -> None:
         x, y = self.bounds.x0 + self.bounds.width / 2, self.bounds.y0 + self.bounds.height / 2

@@ -126,6 +126,19 @@ def test_thin_objects_stay_visible_from_afar() -> None:
     assert not drawn._paths[8].isEmpty()
 
 
+def test_specks_get_thin_lines_and_detailed_objects_do_not(monkeypatch) -> None:
+    looks = []
+    monkeypatch.setattr(items, "draw_path", lambda _, path, look: looks.append((path, look)))
+    noise = np.random.default_rng(0).random((400, 400))
+    comb = np.zeros((400, 400), bool)
+    comb[100:300, 1:398:4] = comb[200] = True
+    for pixels, thin in ((noise > 0.5, True), (comb, False)):
+        painted(item(pixels), 1.0)
+        path, look = looks.pop()
+        assert path.elementCount() > 300
+        assert all(stroke.isCosmetic() == thin for stroke in look.strokes)
+
+
 def test_huge_objects_are_traced_where_they_are_seen() -> None:
     side = 2000
     pixels = np.zeros((side, side), bool)
