@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QModelIndex, QSize, Qt, Signal
-from PySide6.QtGui import QGuiApplication, QImage, QKeyEvent, QPainter, QPaintEvent
+from PySide6.QtGui import (
+    QGuiApplication,
+    QImage,
+    QKeyEvent,
+    QPainter,
+    QPaintEvent,
+    QResizeEvent,
+)
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -285,6 +292,14 @@ class _View(QTableView):
         super().changeEvent(event)
         if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
             self.set_row_height(row_height(self.font()))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """The current row stays in view when another panel takes room."""
+        index = self.currentIndex()
+        top = self.visualRect(index).top() if index.isValid() else -1
+        super().resizeEvent(event)
+        if 0 <= top < event.oldSize().height():
+            self.scrollTo(index)
 
     def set_message(self, text: str) -> None:
         """What stands there while there are no rows."""

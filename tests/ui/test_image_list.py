@@ -114,6 +114,17 @@ def test_click_and_enter_show_an_image_and_the_list_follows(user: User) -> None:
     assert user.current() == "img2.png"
 
 
+def test_the_current_row_stays_in_view_when_the_list_gets_lower(user: User) -> None:
+    user.workspace.show(NAMES[-1])
+    row = user.view.model().index(len(NAMES) - 1, 0)
+    assert user.view.viewport().rect().contains(user.view.visualRect(row))
+    user.images.resize(300, 260)
+    assert user.view.viewport().rect().contains(user.view.visualRect(row))
+    user.view.scrollToTop()
+    user.images.resize(300, 240)
+    assert not user.view.verticalScrollBar().value()
+
+
 def test_the_row_of_the_image_on_the_canvas_is_filled(user: User) -> None:
     def ground(row: int) -> QColor:
         box = user.view.visualRect(user.view.model().index(row, 0))
