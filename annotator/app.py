@@ -79,14 +79,10 @@ def _run(arguments: list[str]) -> int:
 def _begin(window: MainWindow, options: cli.Options, at_end: ExitStack) -> None:
     """What happens as soon as the empty window can be seen."""
     from annotator.bugs import BugHandler
-    from annotator.services.garbage import GarbageCollector
 
     bugs = BugHandler(window.show_bug)
     bugs.install()
     at_end.callback(bugs.uninstall)
-    garbage = GarbageCollector(window)
-    garbage.start()
-    at_end.callback(garbage.stop)
     fill(window)
     window.start(_chosen_path(options), options.project_dir)
 
@@ -123,13 +119,18 @@ def _prepare_imports() -> None:
 def make_window(application: QApplication) -> MainWindow:
     """The empty main window in its theme, not shown yet."""
     from annotator.main_window import MainWindow
+    from annotator.services.garbage import GarbageCollector
     from annotator.services.settings import SettingsStore
     from annotator.ui.theme import apply_theme
 
     settings = SettingsStore()
     theme = apply_theme(application, settings.settings.theme)
     settings.changed.connect(lambda current: theme.apply(current.theme))
-    return MainWindow(settings)
+    window = MainWindow(settings)
+    garbage = GarbageCollector(window)
+    garbage.start()
+    application.aboutToQuit.connect(garbage.stop)
+    return window
 
 
 def fill(window: MainWindow) -> None:

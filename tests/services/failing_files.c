@@ -14,10 +14,17 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+static const char *under, *number_file;
+
+/* Once: another thread may change the environment later. */
+__attribute__((constructor)) static void begin(void) {
+    under = getenv("FAILING_UNDER");
+    number_file = getenv("FAILING_NUMBER");
+}
+
 static int number(void) {
-    const char *name = getenv("FAILING_NUMBER");
-    if (!name) return 0;
-    int file = syscall(SYS_openat, AT_FDCWD, name, O_RDONLY);
+    if (!number_file) return 0;
+    int file = syscall(SYS_openat, AT_FDCWD, number_file, O_RDONLY);
     if (file < 0) return 0;
     char text[16] = {0};
     syscall(SYS_read, file, text, sizeof text - 1);
@@ -26,7 +33,6 @@ static int number(void) {
 }
 
 static int path_fails(const char *path) {
-    const char *under = getenv("FAILING_UNDER");
     if (!path || !under || strncmp(path, under, strlen(under))) return 0;
     int error = number();
     if (error) errno = error;

@@ -6,6 +6,8 @@ LD_PRELOAD=… python -m tests.services.share_child FOLDER
 from __future__ import annotations
 
 import errno
+import faulthandler
+import gc
 import os
 import sys
 import threading
@@ -66,6 +68,10 @@ def lose_the_share(document: Document, number: int, switch: Path) -> None:
 
 
 def main() -> None:
+    faulthandler.enable()
+    # As in the program (see `annotator.services.garbage`): a closed document must not be destroyed
+    # on a thread of the next one.
+    gc.disable()
     _ = QCoreApplication([])
     folder, switch = Path(sys.argv[1]), Path(os.environ["FAILING_NUMBER"])
     syncing: set[str] = set()
