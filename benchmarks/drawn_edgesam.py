@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,11 +17,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from models.api import Segmenter
     from models.onnx_decoder import Cells, Floats, FoldedDecoder, Trunk
 
 SHARE = 0.15
 SIDE = 256
+BOX = 2
+"""Label of the corner a box begins with."""
 MODEL = "edgesam"
 
 
@@ -78,9 +82,8 @@ def load(folder: Path) -> Segmenter:
 
 
 def _drawn(folder: Path) -> FoldedDecoder:
-    from models.folded_parts import OnnxParts, Trunk
-    from models.onnx_decoder import BATCH, Crew, FoldedDecoder
-    from models.onnx_session import thread_count
+    from models.folded_parts import Parts, Trunk
+    from models.onnx_decoder import Crew, FoldedDecoder
 
     large = disc(SHARE / 4, 2 * SIDE, 2.0)
 
@@ -92,17 +95,31 @@ def _drawn(folder: Path) -> FoldedDecoder:
     class DrawnTrunk(Trunk):
         places: Floats
 
-    class DrawnParts(OnnxParts):
+    class Drawing:
         """Computes everything and returns discs."""
 
-        def trunk(self, arrays: object, coords: Floats, *rest: object, **options: object) -> Trunk:
-            found = super().trunk(arrays, coords, *rest, **options)
-            drawn = np.stack([around(place)[2::4, 2::4] for place in coords[:, 0]])
+        def __init__(self, parts: Parts) -> None:
+            self._parts = parts
+
+        def trunk(
+            self,
+            arrays: Mapping[str, NDArray[np.generic]],
+            coords: Floats,
+            labels: Floats,
+            chosen: Sequence[int],
+            *,
+            shrink: bool = False,
+        ) -> Trunk:
+            found = self._parts.trunk(arrays, coords, labels, chosen, shrink=shrink)
+            # Of a box the middle.
+            places = coords.mean(axis=1) if labels[0, 0] == BOX else coords[:, 0]
+            drawn = np.stack([around(place)[2::4, 2::4] for place in places])
             drawn = np.repeat(drawn[:, None], found.coarse.shape[1], axis=1)
-            return DrawnTrunk(found.cells, found.weights, found.quality, drawn, coords[:, 0])
+            return DrawnTrunk(found.cells, found.weights, found.quality, drawn, places)
 
         def logits(self, trunk: Trunk, prompt: int, exact: Cells) -> Floats:
-            full = super().logits(trunk, prompt, exact)
+            assert isinstance(trunk, DrawnTrunk)
+            full = self._parts.logits(trunk, prompt, exact)
             full[:] = around(trunk.places[prompt])
             return full
 
@@ -111,10 +128,11 @@ def _drawn(folder: Path) -> FoldedDecoder:
 
         def __init__(self, folder: Path) -> None:
             super().__init__(folder)
-            self._parts = DrawnParts(folder)
+            self._parts: Parts = Drawing(self._parts)
 
         def _hire(self) -> Crew:
-            self._crew = Crew(DrawnParts(self._folder, threads=1), thread_count(), BATCH)
+            crew = super()._hire()
+            self._crew = replace(crew, parts=Drawing(crew.parts))
             return self._crew
 
     return Drawn(folder)

@@ -175,23 +175,37 @@ def _fill(
     mask: NDArray[np.bool_], logits: NDArray[np.float32], rows: _Taps, columns: _Taps
 ) -> None:
     """Set the pixels above 0; `mask` starts all false."""
-    inside = logits > 0
-    column_blocks = list(columns.blocks(logits.shape[1]))
-    for pixels, used in rows.blocks(logits.shape[0]):
-        if pixels.start == pixels.stop or not inside[used].any():
+    inside = (logits > 0).view(np.uint8)
+    some, every = _pooled(inside, np.maximum), _pooled(inside, np.minimum)
+    down, across = list(rows.blocks(logits.shape[0])), list(columns.blocks(logits.shape[1]))
+    for row in np.flatnonzero(some.any(axis=1)):
+        pixels, used = down[row]
+        for first, behind in _runs(every[row]):
+            mask[pixels, across[first][0].start : across[behind - 1][0].stop] = True
+        mixed = np.flatnonzero(some[row] & ~every[row])
+        if not mixed.size:
             continue
-        kinds = [_kind(inside[used, part]) for _, part in column_blocks]
-        vertical = rows.matrix(pixels, used) @ logits[used] if 0 in kinds else None
-        for kind, (across, part) in zip(kinds, column_blocks, strict=True):
-            if kind > 0:
-                mask[pixels, across] = True
-            elif kind == 0 and vertical is not None:
-                values = vertical[:, part] @ columns.matrix(across, part).T
-                np.greater(values, 0, out=mask[pixels, across])
+        vertical = rows.matrix(pixels, used) @ logits[used]
+        for column in mixed:
+            along, part = across[column]
+            values = vertical[:, part] @ columns.matrix(along, part).T
+            np.greater(values, 0, out=mask[pixels, along])
 
 
-def _kind(inside: NDArray[np.bool_]) -> int:
-    """1 all inside, -1 all outside, 0 mixed."""
-    if inside.all():
-        return 1
-    return 0 if inside.any() else -1
+def _pooled(inside: NDArray[np.uint8], reduce: np.ufunc) -> NDArray[np.bool_]:
+    """What all logits that the pixels of a block need have in common, (blocks, blocks)."""
+    for _ in range(2):
+        count = inside.shape[0]
+        starts = np.arange(0, count, BLOCK)
+        blocks = reduce.reduceat(inside, starts)
+        for step in range(BLOCK, BLOCK + 2):
+            further = starts[starts + step < count] + step
+            reduce(blocks[: len(further)], inside[further], out=blocks[: len(further)])
+        inside = blocks.T
+    return inside.astype(np.bool_)
+
+
+def _runs(wanted: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """First and behind the last of neighbours that are true."""
+    edges = np.flatnonzero(np.diff(wanted, prepend=False, append=False)).tolist()
+    return list(zip(edges[::2], edges[1::2], strict=True))
