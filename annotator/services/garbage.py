@@ -1,4 +1,4 @@
-"""Collect garbage on the GUI thread only."""
+"""Collect garbage on the GUI thread only, and give freed memory back."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import time
 
 from PySide6.QtCore import QObject, QTimer
 
-INTERVAL_MS = 1000
+from annotator.core.memory import FreedMemory
+
+INTERVAL_MS = 300
 FULL_PAUSE_S = 30.0
 """Seconds between full collections at the least: they look at every object there is."""
 
@@ -28,6 +30,7 @@ class GarbageCollector(QObject):
         super().__init__(parent)
         self._last_full = time.monotonic()
         self._was_enabled = False
+        self._freed = FreedMemory()
         self._timer = QTimer(self, interval=INTERVAL_MS)
         self._timer.timeout.connect(self.check)
 
@@ -40,11 +43,13 @@ class GarbageCollector(QObject):
     def stop(self) -> None:
         """Give the work back to Python, if it did it before."""
         self._timer.stop()
+        self._freed.close()
         if self._was_enabled:
             gc.enable()
 
     def check(self) -> None:
         """Collect the youngest generations that are due, all of them now and then."""
+        self._freed.check()
         young, middle, old = gc.get_count()
         limits = gc.get_threshold()
         now = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from annotator.core.annotation import Category
 from annotator.core.files import from_json
 from annotator.services.journal import STATUSES as STORED
-from annotator.services.journal import load_categories, load_images
+from annotator.services.journal import load_categories
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from annotator.core.statistics import Statistics
 
 CHUNK = 512
+_IMAGES = """
+SELECT key, comment, id, width, height, count, reviewed, proposals FROM images ORDER BY place, id"""
 Progress = Callable[[int, int], None]
 """Objects read, and how many there are; may raise to stop."""
 
@@ -35,28 +38,41 @@ def read_images(db: sqlite3.Connection, *, dates: bool) -> ImageFacts:
     from annotator.core.annotation import STATE_OF, ImageState
     from annotator.core.query.facts import STATES, ImageFacts
 
-    rows = load_images(db)
-    ids, widths, heights, counts, reviewed, proposals = (
-        np.asarray([row[place] for row in rows], np.int64) for place in (0, 2, 3, 5, 6, 7)
-    )
+    keys: list[str] = []
+    comments: dict[int, str] = {}
+
+    def numbers() -> Iterator[tuple[int, ...]]:
+        for key, comment, *row in db.execute(_IMAGES):
+            if comment:
+                comments[len(keys)] = comment
+            keys.append(key if isinstance(key, str) else os.fsdecode(key))
+            yield tuple(row)
+
+    # Row by row: all tuples at once would leave holes between the keys, which stay.
+    rows = np.fromiter(numbers(), np.dtype((np.int64, 6)))
+    ids, widths, heights, counts, reviewed, proposals = (np.array(column) for column in rows.T)
     states = np.full(len(rows), STATES.index(ImageState.UNTOUCHED), np.int8)
     states[proposals > 0] = STATES.index(ImageState.PROPOSALS)
     states[counts > 0] = STATES.index(ImageState.ANNOTATED)
     for status, state in STATE_OF.items():
         states[reviewed == STORED.index(status)] = STATES.index(state)
-    comments = {place: row[9] for place, row in enumerate(rows) if row[9]}
     return ImageFacts(
-        [row[1] for row in rows], ids, widths.astype(np.int32), heights.astype(np.int32),
+        keys, ids, widths.astype(np.int32), heights.astype(np.int32),
         counts.astype(np.int32), proposals.astype(np.int32), states, comments,
         _dates(db, ids) if dates else None,
     )  # fmt: skip
 
 
 def _dates(db: sqlite3.Connection, ids: NDArray[np.int64]) -> NDArray[np.float64]:
+    """When these images were last changed, NaN for never."""
     import numpy as np
 
-    found = dict(db.execute("SELECT image, max(time) FROM steps GROUP BY image"))
-    return np.asarray([found.get(number, np.nan) for number in ids.tolist()], np.float64)
+    changes = db.execute("SELECT image, max(time) FROM steps GROUP BY image")
+    found = np.fromiter(changes, np.dtype([("image", np.int64), ("time", np.float64)]))
+    result = np.full(len(ids), np.nan)
+    _, here, there = np.intersect1d(ids, found["image"], assume_unique=True, return_indices=True)
+    result[here] = found["time"][there]
+    return result
 
 
 def read_objects(db: sqlite3.Connection, progress: Progress = lambda done, of: None) -> ObjectFacts:

@@ -1,4 +1,4 @@
-"""Freed memory of long runs is used again."""
+"""Freed memory: long runs use it again, windows give it back."""
 
 from __future__ import annotations
 
@@ -32,3 +32,28 @@ def test_large_arrays_reuse_their_pages() -> None:
     )
     given_back, kept = map(int, answer.stdout.split())
     assert kept < given_back / 4
+
+
+GIVEN_BACK = """
+import numpy as np
+from annotator.core.memory import FreedMemory, resident
+
+freed = FreedMemory()
+freed.check()
+freed.close()
+blocks = [np.ones(100_000, np.uint8) for _ in range(1500)]
+del blocks[::2]
+kept = resident()
+freed.check()
+freed.close()
+print(kept, resident())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc only")
+def test_freed_memory_is_given_back() -> None:
+    answer = subprocess.run(
+        [sys.executable, "-c", GIVEN_BACK], capture_output=True, text=True, check=True
+    )
+    kept, after = map(int, answer.stdout.split())
+    assert after < kept - (60 << 20)

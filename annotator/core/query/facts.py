@@ -179,7 +179,8 @@ class ObjectReader:
         for name, kind in (*_COLUMNS.items(), ("areas", np.float32), ("boxes", np.float32)):
             empty = np.zeros((0, 4) if name == "boxes" else 0, kind)
             made[name] = np.concatenate(self._parts.get(name, [empty]))
-        self._parts = {name: [values] for name, values in made.items()}
+            # One column at a time is there twice.
+            self._parts[name] = [made[name]]
         return ObjectFacts(
             **made, model_names=tuple(self._models), attributes=dict(self._attributes),
             comments=dict(self._comments),
