@@ -43,6 +43,8 @@ class CocoWatch(QObject):
 
     def close(self) -> None:
         """Look no more."""
+        # Changes that the system has yet to tell would start it again.
+        self._soon.timeout.disconnect(self._look)
         self._soon.stop()
         if self._queue is not None:
             self._queue.close()
