@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from annotator.core.errors import UserError
 from annotator.core.files import explain
 from annotator.core.troubles import Trouble, Troubles
+
+BLOCK = 4 << 20
+"""Bytes written at once."""
 
 
 @dataclass(slots=True)
@@ -99,8 +104,8 @@ class Target:
         """
         path = self.place(name)
         try:
-            with path.open("wb", buffering=1 << 20) as file:
-                file.writelines(chunks)
+            with path.open("wb") as file:
+                _write_meanwhile(file, chunks)
         except OSError as error:
             raise explain(error, path) from error
         self.files += 1
@@ -195,3 +200,21 @@ def is_inside(name: str) -> bool:
         return False
     parts = PurePosixPath(name.replace("\\", "/")).parts
     return bool(parts) and ".." not in parts and parts[0] != "/"
+
+
+def _write_meanwhile(file: BinaryIO, chunks: Iterable[bytes]) -> None:
+    """Write one block while the next one is made; a small file needs no thread for that."""
+    block, size = list[bytes](), 0
+    with ThreadPoolExecutor(1, "writer") as pool:
+        writing: Future[int] | None = None
+        for chunk in chunks:
+            block.append(chunk)
+            size += len(chunk)
+            if size >= BLOCK:
+                if writing is not None:
+                    writing.result()
+                writing = pool.submit(file.write, b"".join(block))
+                block, size = [], 0
+        if writing is not None:
+            writing.result()
+        file.write(b"".join(block))
