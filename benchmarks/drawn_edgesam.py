@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from models.api import Segmenter
     from models.onnx_decoder import Cells, Floats, FoldedDecoder, Trunk
 
@@ -102,15 +100,9 @@ def _drawn(folder: Path) -> FoldedDecoder:
             self._parts = parts
 
         def trunk(
-            self,
-            arrays: Mapping[str, NDArray[np.generic]],
-            coords: Floats,
-            labels: Floats,
-            chosen: Sequence[int],
-            *,
-            shrink: bool = False,
+            self, arrays: object, coords: Floats, labels: Floats, *rest: object, **options: object
         ) -> Trunk:
-            found = self._parts.trunk(arrays, coords, labels, chosen, shrink=shrink)
+            found = self._parts.trunk(arrays, coords, labels, *rest, **options)
             # Of a box the middle.
             places = coords.mean(axis=1) if labels[0, 0] == BOX else coords[:, 0]
             drawn = np.stack([around(place)[2::4, 2::4] for place in places])

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from annotator.core.memory import resident
-from benchmarks.million import IMAGES, PER_IMAGE, build
+from benchmarks.million import IMAGES, PER_IMAGE, build, report
 
 if TYPE_CHECKING:
     from annotator.main_window import MainWindow
@@ -244,12 +244,7 @@ def main() -> int:
         result: dict[str, float] = json.loads(out.stdout)
     print(f"{options.images:,} images, {options.images * PER_IMAGE:,} annotations in the window,"
           f" load {os.getloadavg()[0]:.1f}")  # fmt: skip
-    for name, value in result.items():
-        shown = f"{value / 1e6:.0f} MB" if "memory" in name else f"{value * 1000:.0f} ms"
-        limit = LIMITS.get(name)
-        mark = "" if limit is None else "  ok" if value <= limit else "  TOO MUCH"
-        print(f"  {name:<32} {shown:>10}{mark}")
-    return int(any(result[name] > limit for name, limit in LIMITS.items()))
+    return report(result, LIMITS)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,18 @@ def parser() -> argparse.ArgumentParser:
         ),
         formatter_class=Page,
     )
+    _add_questions(made)
+    _add_names(made)
+    _add_scope(made)
+    _add_result(made)
+    _add_limits(made)
+    made.add_argument("--json", action="store_true", help="the result for programs")
+    prelabel_cluster.add_options(made)
+    return made
+
+
+def _add_questions(made: argparse.ArgumentParser) -> None:
+    """What is asked of which model."""
     add = made.add_argument
     add("folder", type=prelabel_cluster.place, metavar="FOLDER", help="images, also in sub-folders")
     add("--model", metavar="ID", help="which model; the one chosen in the window by default")
@@ -55,6 +67,11 @@ def parser() -> argparse.ArgumentParser:
         help="what numbers in the boxes mean: a COCO file with images and categories (without it: "
         "those of the project); for YOLO a text with one name a line",
     )
+
+
+def _add_names(made: argparse.ArgumentParser) -> None:
+    """What found objects are called."""
+    add = made.add_argument
     add(
         "--classes",
         choices=("add", "existing"),
@@ -69,6 +86,11 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--names-model", metavar="ID", help="which model looks for names; the window's by default")
     add("--min-name-score", type=_share, metavar="X", help="least score of a name, 0 to 1")
+
+
+def _add_scope(made: argparse.ArgumentParser) -> None:
+    """Which images."""
+    add = made.add_argument
     add(
         "--scope",
         choices=SCOPES,
@@ -82,6 +104,11 @@ def parser() -> argparse.ArgumentParser:
         help="only the images this means, as in the window's filter: 'state:untouched name:/IMG/'",
     )
     add("--limit", type=_whole, metavar="N", help="only the first N of them")
+
+
+def _add_result(made: argparse.ArgumentParser) -> None:
+    """Where what was found goes."""
+    add = made.add_argument
     add("--out", type=Path, metavar="FILE", help="write a COCO results file instead")
     add("--project", type=Path, metavar="DIR", help="where the project is kept, if elsewhere")
     add(
@@ -95,14 +122,16 @@ def parser() -> argparse.ArgumentParser:
         help="go on with a run that was stopped or killed, and try again what failed; the "
         "settings have to be the same",
     )
+
+
+def _add_limits(made: argparse.ArgumentParser) -> None:
+    """What counts as an object; of the window where they are not given."""
+    add = made.add_argument
     add("--side", type=_side, metavar="N", help="everything: points along each side, 1 to 64")
     add("--min-score", type=_share, metavar="X", help="least score, 0 to 1")
     add("--min-stability", type=_share, metavar="X", help="least stability, 0 to 1")
     add("--max-overlap", type=_share, metavar="X", help="what overlaps more is the same object")
     add("--min-area", type=_whole, metavar="N", help="least area in pixels")
-    add("--json", action="store_true", help="the result for programs")
-    prelabel_cluster.add_options(made)
-    return made
 
 
 def _whole(text: str) -> int:

@@ -25,12 +25,19 @@ print(given_back, faults())
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="glibc only")
-def test_large_arrays_reuse_their_pages() -> None:
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="glibc only")
+
+
+def printed(program: str) -> list[int]:
+    """The numbers a fresh process prints."""
     answer = subprocess.run(
-        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    given_back, kept = map(int, answer.stdout.split())
+    return [int(number) for number in answer.stdout.split()]
+
+
+def test_large_arrays_reuse_their_pages() -> None:
+    given_back, kept = printed(PROGRAM)
     assert kept < given_back / 4
 
 
@@ -50,10 +57,6 @@ print(kept, resident())
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="glibc only")
 def test_freed_memory_is_given_back() -> None:
-    answer = subprocess.run(
-        [sys.executable, "-c", GIVEN_BACK], capture_output=True, text=True, check=True
-    )
-    kept, after = map(int, answer.stdout.split())
+    kept, after = printed(GIVEN_BACK)
     assert after < kept - (60 << 20)
