@@ -82,16 +82,14 @@ class Decoders:
         """B prompts through the folded decoder, exact in the given cells; candidates."""
         from models.api import Box
         from models.edgesam.segmenter import ranked
-        from models.onnx_decoder import BATCH, undecided
+        from models.onnx_decoder import undecided
 
         answers = []
-        for first in range(0, len(coords), BATCH):
-            part = slice(first, first + BATCH)
-            trunk = self.folded.trunk(self.arrays, coords[part], labels[part], tokens)
-            for number in range(len(trunk.coarse)):
-                undecided(trunk.coarse[number])
-                logits = self.folded.logits(trunk, number, cells)
-                answers.append(ranked(logits, Box(0, 0, 1024, 1024)))
+        for where, kinds in zip(coords, labels, strict=True):
+            trunk = self.folded.trunk(self.arrays, where[None], kinds[None], tokens)
+            undecided(trunk.coarse[0])
+            logits = self.folded.logits(trunk, 0, cells)
+            answers.append(ranked(logits, Box(0, 0, 1024, 1024)))
         return answers
 
     def ask_many(

@@ -122,10 +122,9 @@ def _drawn(folder: Path) -> FoldedDecoder:
             super().__init__(folder)
             self._parts: Parts = Drawing(self._parts)
 
-        def _hire(self) -> Crew:
-            crew = super()._hire()
-            self._crew = replace(crew, parts=Drawing(crew.parts))
-            return self._crew
+        def _crew(self, count: int) -> Crew:
+            crew = super()._crew(count)
+            return replace(crew, parts=Drawing(crew.parts))
 
     return Drawn(folder)
 

@@ -209,6 +209,16 @@ class BatchSegmenter(Segmenter, Protocol):
 
 
 @runtime_checkable
+class PieceSegmenter(Segmenter, Protocol):
+    """A segmenter that need not draw all of a large image for a small object."""
+
+    def render_piece(
+        self, embedding: Embedding, candidate: MaskCandidate
+    ) -> tuple[int, int, NDArray[np.bool_]]:
+        """The part of `render` that is not empty: its left column, top row and (h, w) pixels."""
+
+
+@runtime_checkable
 class MaskPromptable(Segmenter, Protocol):
     """A segmenter that was trained to go on from a mask; for others it only becomes points."""
 
@@ -234,6 +244,15 @@ class ReducingSegmenter(Segmenter, Protocol):
 
     def encode_reduced(self, picture: NDArray[np.uint8], width: int, height: int) -> Embedding:
         """`encode` an image of this size from a smaller picture (h, w, 3) uint8 RGB of it."""
+
+
+@runtime_checkable
+class AbreastSegmenter(Segmenter, Protocol):
+    """A segmenter that encodes several images in less time than one after the other."""
+
+    @property
+    def abreast(self) -> int:
+        """How many, each on a thread of its own; see `models.runtimes.using`."""
 
 
 @runtime_checkable

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Kept: TypeAlias = Any
 """An array that the runtime keeps: an onnxruntime.OrtValue or an openvino.Tensor."""
 
+CELLS_AT_ONCE = 1024
+"""So that onnxruntime's arena, which keeps the memory of the largest run, stays at some 10 MB."""
 SIDE_NAMES = ("queries", "keys", "values", "residual")
 RESULTS = ["cells", "weights", "quality", "coarse"]
 
@@ -52,8 +54,6 @@ class Parts(Protocol):
         coords: Floats,
         labels: Floats,
         chosen: Sequence[int],
-        *,
-        shrink: bool = False,
     ) -> Trunk:
         """Everything but exact logits, for B prompts.
 
@@ -62,7 +62,6 @@ class Parts(Protocol):
             coords: see there.
             labels: see there.
             chosen: see there.
-            shrink: give memory that only many prompts need back afterwards.
 
         Raises:
             ModelError: the embedding is not finite.
@@ -81,9 +80,8 @@ class OnnxParts:
     """
 
     def __init__(self, folder: Path, threads: int | None = None) -> None:
-        self._trunk = open_session(folder / "trunk.onnx", arena=True, threads=threads)
-        self._cells = open_session(folder / "cells.onnx", threads=threads)
-        self._shrinking = _shrinking()
+        self._trunk = open_session(folder / "trunk.onnx", arena=True, threads=threads, short=True)
+        self._cells = open_session(folder / "cells.onnx", arena=True, threads=threads, short=True)
 
     def trunk(
         self,
@@ -91,16 +89,13 @@ class OnnxParts:
         coords: Floats,
         labels: Floats,
         chosen: Sequence[int],
-        *,
-        shrink: bool = False,
     ) -> Trunk:
         """See `Parts.trunk`."""
         feeds = {name: _value(arrays[name]) for name in SIDE_NAMES}
         feeds["coords"] = _value(coords)
         feeds["labels"] = _value(labels)
         feeds["chosen"] = _value(np.asarray(chosen, np.int64))
-        options = self._shrinking if shrink else None
-        cells, weights, quality, coarse = self._trunk.run_with_ort_values(RESULTS, feeds, options)
+        cells, weights, quality, coarse = self._trunk.run_with_ort_values(RESULTS, feeds)
         quality = np.asarray(quality.numpy(), np.float32)
         return Trunk(cells, weights, quality, _squared(coarse.numpy()))
 
@@ -142,10 +137,8 @@ class OpenVinoParts:
         coords: Floats,
         labels: Floats,
         chosen: Sequence[int],
-        *,
-        shrink: bool = False,
     ) -> Trunk:
-        """See `Parts.trunk`; memory is always given back."""
+        """See `Parts.trunk`."""
         feeds = {name: np.ascontiguousarray(arrays[name], np.float32) for name in SIDE_NAMES}
         feeds |= {"coords": np.ascontiguousarray(coords), "labels": np.ascontiguousarray(labels)}
         request = self._trunk.create_infer_request()
@@ -195,9 +188,11 @@ def _completed(
     """
     masks, grid, _ = coarse.shape
     full = np.repeat(np.repeat(coarse, 4, axis=1), 4, axis=2)
-    rows, columns = np.nonzero(exact)
-    if len(rows):
-        view = full.reshape(masks, grid, 4, grid, 4).transpose(1, 3, 0, 2, 4)
+    view = full.reshape(masks, grid, 4, grid, 4).transpose(1, 3, 0, 2, 4)
+    every_row, every_column = np.nonzero(exact)
+    for first in range(0, len(every_row), CELLS_AT_ONCE):
+        part = slice(first, first + CELLS_AT_ONCE)
+        rows, columns = every_row[part], every_column[part]
         view[rows, columns] = compute(rows * grid + columns)
     return full
 
@@ -210,17 +205,8 @@ def not_finite() -> ModelError:
     )
 
 
-def _shrinking() -> Any:
-    """Options of a run after which the arena gives unused memory back."""
-    from onnxruntime import RunOptions  # type: ignore[import-untyped]
-
-    options = RunOptions()
-    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-    return options
-
-
 def _value(array: NDArray[np.generic]) -> Kept:
     """The array as onnxruntime's, without a copy where the memory is contiguous."""
-    from onnxruntime import OrtValue
+    from onnxruntime import OrtValue  # type: ignore[import-untyped]
 
     return OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array))

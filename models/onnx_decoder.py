@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -19,7 +20,8 @@ import numpy as np
 
 from models import openvino_runtime
 from models.folded_parts import SIDE_NAMES, OnnxParts, OpenVinoParts, Parts, Trunk, not_finite
-from models.onnx_session import NotStarted, Session, failures, open_session, thread_count
+from models.onnx_session import NotStarted, Session, failures, open_session
+from models.processors import apart, thread_count, threads_each
 from models.runtimes import preferred
 
 if TYPE_CHECKING:
@@ -33,9 +35,10 @@ CORNER_LABELS = (2.0, 3.0)
 # logits: stability looks at +1 and -1, and trained masks are smooth.
 DECIDED = 4.0
 _AROUND = np.ones((3, 3), np.uint8)
-# Prompts decoded in one run: more would only take memory.
-BATCH = 2
-# From so many prompts on, getting ready for many (a tenth of a second, once) pays.
+# Prompts that OpenVINO decodes in one run. Onnxruntime gets one at a time: two are no faster, and
+# the arena keeps the memory of the largest run.
+BATCH = 4
+# From so many prompts on, OpenVINO pays: it takes a tenth of a second to get ready, once.
 MANY = 8
 
 
@@ -77,8 +80,10 @@ class FoldedDecoder:
         self._folder = folder
         self._side = open_session(folder / "side.onnx")
         self._parts = OnnxParts(folder)
+        self._helped = threads_each() > 1
         self._exact = preferred() == "exact"
-        self._crew: Crew | None = None
+        self._few: Crew | None = None
+        self._many: Crew | None = None
 
     def prepare(self, image: Floats) -> dict[str, Floats]:
         """The image side; see `Decoder.prepare`."""
@@ -97,14 +102,11 @@ class FoldedDecoder:
         focus: Cells,
     ) -> list[tuple[Floats, Floats]]:
         """Answer B prompts; see `Decoder.decode`. Undecided cells are exact, others coarse."""
-        if len(coords) >= MANY:
-            return self._decode_many(arrays, coords, labels, chosen, focus)
-        answers = []
-        for part in _slices(len(coords), BATCH):
-            last = len(coords) > 1 and part.stop >= len(coords)
-            trunk = self.trunk(arrays, coords[part], labels[part], chosen, shrink=last)
-            answers += _answers(self, trunk, chosen, focus[part])
-        return answers
+        if len(coords) > 1:
+            return self._decode_some(arrays, coords, labels, chosen, focus)
+        with apart() if self._helped else nullcontext():
+            trunk = self.trunk(arrays, coords, labels, chosen)
+            return _answers(self, trunk, chosen, focus)
 
     def trunk(
         self,
@@ -112,17 +114,15 @@ class FoldedDecoder:
         coords: Floats,
         labels: Floats,
         chosen: Sequence[int],
-        *,
-        shrink: bool = False,
     ) -> Trunk:
         """Everything but exact logits, for a few prompts; see `Parts.trunk`."""
-        return self._parts.trunk(arrays, coords, labels, chosen, shrink=shrink)
+        return self._parts.trunk(arrays, coords, labels, chosen)
 
     def logits(self, trunk: Trunk, prompt: int, exact: Cells) -> Floats:
         """Logits of one prompt; see `Parts.logits`."""
         return self._parts.logits(trunk, prompt, exact)
 
-    def _decode_many(
+    def _decode_some(
         self,
         arrays: Mapping[str, NDArray[np.generic]],
         coords: Floats,
@@ -130,41 +130,43 @@ class FoldedDecoder:
         chosen: Sequence[int],
         focus: Cells,
     ) -> list[tuple[Floats, Floats]]:
-        crew = self._crew or self._hire()
+        crew = self._crew(len(coords))
 
         def work(part: slice) -> list[tuple[Floats, Floats]]:
-            last = part.stop >= len(coords)
-            trunk = crew.parts.trunk(arrays, coords[part], labels[part], chosen, shrink=last)
+            trunk = crew.parts.trunk(arrays, coords[part], labels[part], chosen)
             return _answers(crew.parts, trunk, chosen, focus[part])
 
         try:
             with ThreadPoolExecutor(crew.size, "decoder") as pool:
                 found = list(pool.map(work, _slices(len(coords), crew.batch)))
         except failures():
-            if self._exact:
+            if self._exact or len(coords) < MANY:
                 raise
-            self._exact, self._crew = True, None
-            return self._decode_many(arrays, coords, labels, chosen, focus)
+            self._exact = True
+            return self._decode_some(arrays, coords, labels, chosen, focus)
         return [answer for answers in found for answer in answers]
 
-    def _hire(self) -> Crew:
-        """Get ready for many prompts: OpenVINO's threads, or one of ours for every core.
+    def _crew(self, count: int) -> Crew:
+        """Who answers so many prompts: OpenVINO's threads, or one of ours for every core.
 
         A whole prompt for each thread is a fifth faster than all threads for one prompt.
         """
-        if not self._exact and openvino_runtime.lack() is None:
+        if count >= MANY and not self._exact and openvino_runtime.lack() is None:
             try:
-                self._crew = Crew(OpenVinoParts(self._folder), 1, 2 * BATCH)
-                return self._crew
+                self._many = self._many or Crew(OpenVinoParts(self._folder), 1, BATCH)
             except NotStarted:
                 self._exact = True
-        self._crew = Crew(OnnxParts(self._folder, threads=1), thread_count(), BATCH)
-        return self._crew
+            else:
+                return self._many
+        if self._few is None:
+            parts = OnnxParts(self._folder, threads=1) if self._helped else self._parts
+            self._few = Crew(parts, thread_count(), 1)
+        return self._few
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Crew:
-    """Who answers many prompts.
+    """Who answers several prompts.
 
     Attributes:
         parts: the network.

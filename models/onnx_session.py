@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,50 +9,37 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from models.api import ModelError
+from models.processors import division, threads_each
 
 Session: TypeAlias = Any
 """An onnxruntime.InferenceSession, or what has its `run`, `get_inputs` and `get_outputs`."""
+
+
+AWAKE_US = 100
+"""How long helpers of a short run wait for its next step before they sleep."""
+TIMED_SPINNING = (1, 28)
+"""Since this version of onnxruntime they do so by the clock; before, for a twentieth second."""
 
 
 class NotStarted(RuntimeError):
     """A runtime cannot run here; the text says why."""
 
 
-def thread_count() -> int:
-    """Threads for one network: all cores of a small machine, the real ones of a large one.
-
-    Never more than OMP_NUM_THREADS, by which Ray and batch systems say how many cores are ours.
-    """
-    told = os.environ.get("OMP_NUM_THREADS", "")
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
-    threads = cores if cores <= 4 else min(8, max(4, cores // 2))
-    return min(threads, int(told)) if told.isdecimal() and int(told) else threads
-
-
-def gives_way() -> bool:
-    """Whether the calling thread has a lower priority than the program (Linux only)."""
-    if sys.platform != "linux":
-        return False
-    own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-    return own > os.getpriority(os.PRIO_PROCESS, os.getpid())
-
-
 def open_session(
-    source: Path | bytes, *, arena: bool = False, threads: int | None = None
+    source: Path | bytes, *, arena: bool = False, threads: int | None = None, short: bool = False
 ) -> Session:
     """An onnxruntime session on the processor, for a desktop program.
 
-    Threads do not spin, because other sessions and the GUI need the cores (spinning made a hover
-    three times slower under load). The arena is off unless asked for: it keeps the peak of the
-    encoder for ever, but spares a decoder, called often, the page faults of large buffers.
+    Threads do not spin, but for moments in short runs, because other sessions and the GUI need the
+    cores (spinning made a hover three times slower under load). The arena is off unless asked for:
+    it keeps the peak of the encoder for ever, but spares a decoder, called often, the page faults
+    of large buffers.
 
     Args:
         source: the file, or its content.
         arena: keep memory between runs.
-        threads: by default `thread_count`.
+        threads: for one run, by default `models.processors.threads_each`.
+        short: somebody waits for every run, and makes it `models.processors.apart`.
 
     Raises:
         ModelError: the file is missing, damaged or not an ONNX graph.
@@ -65,9 +49,10 @@ def open_session(
         onnxruntime_pybind11_state as states,
     )
 
-    options = _options()
+    threads = threads or threads_each()
+    options = _hurrying(threads - 1) if short and threads > 1 else _options()
     options.enable_cpu_mem_arena = arena
-    options.intra_op_num_threads = threads or thread_count()
+    options.intra_op_num_threads = threads
     name = source.name if isinstance(source, Path) else "graph"
     try:
         return InferenceSession(
@@ -81,11 +66,32 @@ def open_session(
         raise ModelError(f"“{name}” is not a readable ONNX graph; it may be cut off.") from error
 
 
-def _options() -> Any:
+def _hurrying(helpers: int) -> Any:
+    """Let the helpers of a run wait awake for the next step of it, each on a processor of its own.
+
+    A run has some forty steps for all threads, and waking somebody takes as long as many of them.
+    """
+    import onnxruntime
+
+    version = tuple(int(part) for part in onnxruntime.__version__.split(".")[:2])
+    options = _options(awake_us=AWAKE_US if version >= TIMED_SPINNING else 0)
+    parts = division()
+    if parts is not None:
+        # Numbers from 1; one group for each helper.
+        group = ",".join(str(number + 1) for number in sorted(parts.helping))
+        options.add_session_config_entry(
+            "session.intra_op_thread_affinities", ";".join([group] * helpers)
+        )
+    return options
+
+
+def _options(awake_us: int = 0) -> Any:
     from onnxruntime import SessionOptions
 
     options = SessionOptions()
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(awake_us > 0)))
+    if awake_us:
+        options.add_session_config_entry("session.intra_op.spin_duration_us", str(awake_us))
     options.log_severity_level = 3
     return options
 

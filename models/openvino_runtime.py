@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models.onnx_session import NotStarted, gives_way, thread_count
+from models.onnx_session import NotStarted
+from models.processors import gives_way, sharers, thread_count
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -105,7 +106,7 @@ def compile_graph(path: Path, kept: Sequence[str] = ()) -> Any:
     openvino = library()
     settings: dict[str, Any] = {
         "INFERENCE_PRECISION_HINT": "bf16",
-        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": sharers(),
         "INFERENCE_NUM_THREADS": 1 if gives_way() else thread_count(),
     }
     folder = _cache_folder()

@@ -25,6 +25,7 @@ from models.onnx_session import (
     open_on_graphics,
     open_session,
 )
+from models.processors import shared, sharers, thread_count
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,19 +40,34 @@ Check: TypeAlias = Callable[[Session], None]
 _DEVICE: ContextVar[Device] = ContextVar("device", default="auto")
 
 
+_ABREAST: ContextVar[int] = ContextVar("abreast", default=1)
+
+
 @contextmanager
-def using(device: Device) -> Iterator[None]:
-    """Models that are loaded inside may use this; they keep to it afterwards."""
-    token = _DEVICE.set(device)
+def using(device: Device, abreast: int = 1) -> Iterator[None]:
+    """Models that are loaded inside may use this; they keep to it afterwards.
+
+    Args:
+        device: what may be used.
+        abreast: how many images are to be encoded at once. More images are done then in the same
+            time, since threads that work on one image wait for each other, but each takes longer.
+    """
+    tokens = _DEVICE.set(device), _ABREAST.set(min(abreast, thread_count()))
     try:
         yield
     finally:
-        _DEVICE.reset(token)
+        _DEVICE.reset(tokens[0])
+        _ABREAST.reset(tokens[1])
 
 
 def preferred() -> Device:
     """What a model that is being loaded may use."""
     return _DEVICE.get()
+
+
+def preferred_abreast() -> int:
+    """How many images a model that is being loaded is to encode at once."""
+    return _ABREAST.get()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +134,7 @@ class Network:
         self._path = path
         self._check = check
         self._runtimes, self._notes = choose(preferred(), lossy=lossy)
+        self._sharers = sharers()
         self._session: Session | None = None
         self._lock = threading.Lock()
 
@@ -170,7 +187,8 @@ class Network:
             while self._session is None:
                 runtime = self._runtimes[0]
                 try:
-                    session = runtime.open(self._path)
+                    with shared(self._sharers):
+                        session = runtime.open(self._path)
                 except failures() as error:
                     if runtime is PLAIN:
                         raise

@@ -1,16 +1,16 @@
 """Between image pixels and the square frame of a SAM-like network (spec/edgesam.md, section 2).
 
 The network sees the image with its longest side at 1024 pixels in the top left corner of a
-square; the rest is zero after normalisation. Needs numpy and Pillow, never torch.
+square; the rest is zero after normalisation. Needs numpy, OpenCV and Pillow, never torch.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -95,8 +95,9 @@ def padded_input(small: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
     """Normalise and pad what is no larger than the square: (h, w, 3) to (1, 3, side, side)."""
     padded = np.zeros((1, 3, side, side), np.float32)
     height, width = small.shape[:2]
-    for channel, values in enumerate(_normal_values()):
-        padded[0, channel, :height, :width] = values[small[..., channel]]
+    for channel, values in zip(range(3), _normal_values(), strict=True):
+        plane = np.ascontiguousarray(small[..., channel])
+        padded[0, channel, :height, :width] = cv2.LUT(plane, values)
     return padded
 
 
@@ -112,40 +113,35 @@ def full_mask(logits: NDArray[np.float32], frame: Frame) -> NDArray[np.bool_]:
         logits: (n, n) float32 over the whole frame.
         frame: where the image lies in it.
     """
-    count = logits.shape[0]
-    height, width = frame.resized
-    rows = _taps(count, frame.side, height, frame.height)
-    columns = _taps(count, frame.side, width, frame.width)
+    x, y, pixels = mask_piece(logits, frame)
     # The transposed image, so that the result is column-major without a copy.
     mask = np.zeros((frame.width, frame.height), np.bool_)
-    _fill(mask, np.ascontiguousarray(logits.T), columns, rows)
+    mask[x : x + pixels.shape[1], y : y + pixels.shape[0]] = pixels.T
     return mask.T
 
 
+def mask_piece(logits: NDArray[np.float32], frame: Frame) -> tuple[int, int, NDArray[np.bool_]]:
+    """The part of `full_mask` that is not empty: its left column, top row and pixels."""
+    count = logits.shape[0]
+    height, width = frame.resized
+    rows = _blocks(count, frame.side, height, frame.height)
+    columns = _blocks(count, frame.side, width, frame.width)
+    x, y, pixels = _filled(np.ascontiguousarray(logits.T), columns, rows)
+    return x, y, pixels.T
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class _Taps:
-    """Two-step bilinear sampling along one axis: pixel i is weights[i] @ logits[start[i]:][:3]."""
+class _Block:
+    """Two-step bilinear sampling of a run of pixels: they are matrix @ logits[used]."""
 
-    start: NDArray[np.int64]
-    weights: NDArray[np.float32]
-
-    def blocks(self, count: int) -> Iterator[tuple[slice, slice]]:
-        """Runs of pixels and of the logits they need, block by block."""
-        for first in range(0, count, BLOCK):
-            begin, end = np.searchsorted(self.start, [first, first + BLOCK])
-            yield slice(int(begin), int(end)), slice(first, min(first + BLOCK + 2, count))
-
-    def matrix(self, pixels: slice, logits: slice) -> NDArray[np.float32]:
-        """The dense matrix of one block, (pixels, logits)."""
-        starts = self.start[pixels] - logits.start
-        dense = np.zeros((len(starts), logits.stop - logits.start + 2), np.float32)
-        for tap in range(3):
-            dense[np.arange(len(starts)), starts + tap] += self.weights[pixels, tap]
-        return dense[:, :-2]
+    pixels: slice
+    used: slice
+    matrix: NDArray[np.float32]
 
 
 @functools.lru_cache(maxsize=16)
-def _taps(count: int, side: int, resized: int, size: int) -> _Taps:
+def _blocks(count: int, side: int, resized: int, size: int) -> tuple[_Block, ...]:
+    """Sampling along one axis, block by block of `BLOCK` logits."""
     small, small_part = _bilinear(count, side)
     large, large_part = _bilinear(resized, size)
     first = large.astype(np.int64)
@@ -157,7 +153,17 @@ def _taps(count: int, side: int, resized: int, size: int) -> _Taps:
         for step, part in ((0, 1 - small_part[index]), (1, small_part[index])):
             tap = np.minimum(small[index] + step, count - 1) - start
             np.add.at(weights, (rows, tap), share * part)
-    return _Taps(start, weights.astype(np.float32))
+    blocks = []
+    for edge in range(0, count, BLOCK):
+        low, high = np.searchsorted(start, [edge, edge + BLOCK])
+        used = slice(edge, min(edge + BLOCK + 2, count))
+        # The last pixels have no use for taps past the last logit.
+        matrix = np.zeros((high - low, used.stop - edge + 2), np.float32)
+        place = np.arange(high - low), start[low:high] - edge
+        for step in range(3):
+            matrix[place[0], place[1] + step] += weights[low:high, step]
+        blocks.append(_Block(slice(int(low), int(high)), used, matrix[:, :-2].copy()))
+    return tuple(blocks)
 
 
 def _bilinear(source: int, target: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -171,25 +177,32 @@ def _bilinear(source: int, target: int) -> tuple[NDArray[np.int64], NDArray[np.f
     return lower, part.astype(np.float64)
 
 
-def _fill(
-    mask: NDArray[np.bool_], logits: NDArray[np.float32], rows: _Taps, columns: _Taps
-) -> None:
-    """Set the pixels above 0; `mask` starts all false."""
+def _filled(
+    logits: NDArray[np.float32], rows: tuple[_Block, ...], columns: tuple[_Block, ...]
+) -> tuple[int, int, NDArray[np.bool_]]:
+    """Pixels above 0, from the first to the last block with any: first row, column, pixels."""
     inside = (logits > 0).view(np.uint8)
     some, every = _pooled(inside, np.maximum), _pooled(inside, np.minimum)
-    down, across = list(rows.blocks(logits.shape[0])), list(columns.blocks(logits.shape[1]))
-    for row in np.flatnonzero(some.any(axis=1)):
-        pixels, used = down[row]
-        for first, behind in _runs(every[row]):
-            mask[pixels, across[first][0].start : across[behind - 1][0].stop] = True
-        mixed = np.flatnonzero(some[row] & ~every[row])
+    used, across = np.flatnonzero(some.any(axis=1)), np.flatnonzero(some.any(axis=0))
+    if not used.size:
+        return 0, 0, np.zeros((0, 0), np.bool_)
+    top, left = rows[used[0]].pixels.start, columns[across[0]].pixels.start
+    bottom, right = rows[used[-1]].pixels.stop, columns[across[-1]].pixels.stop
+    mask = np.zeros((bottom - top, right - left), np.bool_)
+    for number in used:
+        row = rows[number]
+        line = mask[row.pixels.start - top : row.pixels.stop - top]
+        for first, behind in _runs(every[number]):
+            line[:, columns[first].pixels.start - left : columns[behind - 1].pixels.stop - left] = 1
+        mixed = np.flatnonzero(some[number] & ~every[number])
         if not mixed.size:
             continue
-        vertical = rows.matrix(pixels, used) @ logits[used]
-        for column in mixed:
-            along, part = across[column]
-            values = vertical[:, part] @ columns.matrix(along, part).T
-            np.greater(values, 0, out=mask[pixels, along])
+        vertical = row.matrix @ logits[row.used]
+        for column in (columns[place] for place in mixed):
+            values = vertical[:, column.used] @ column.matrix.T
+            part = line[:, column.pixels.start - left : column.pixels.stop - left]
+            np.greater(values, 0, out=part)
+    return top, left, mask
 
 
 def _pooled(inside: NDArray[np.uint8], reduce: np.ufunc) -> NDArray[np.bool_]:

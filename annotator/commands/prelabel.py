@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from annotator.services.prelabelling import Target
 
 T = TypeVar("T")
+ENCODERS = 2
+"""Images that are encoded side by side, where the model can and there are two processors."""
 MOST_SAID = 20
 """Failed images that are named on the way; the summary has all of them."""
 
@@ -111,7 +113,7 @@ def _with_model(
 
     if spec is None or isinstance(source, AsIs):
         return source, None
-    with using(options.settings().device):
+    with using(options.settings().device, ENCODERS):
         segmenter = segmenter_of(given, spec)
         if given.vocabulary is not None:
             from annotator.commands.prelabel_names import named

@@ -351,26 +351,28 @@ class Answering:
             raise _nothing_found()
         candidate = candidates[min(choice, len(candidates) - 1)]
         segmenter = self.load(question.model_id)
-        mask = raster.from_array(self._render(picture, embedding, candidate, segmenter))
+        mask = self._mask(picture, embedding, candidate, segmenter)
         if not raster.area(mask):
             raise _nothing_found()
         vector = self.describe_mask(picture, mask)
         return Finished(picture.key, mask, candidate.score, segmenter.spec, vector)
 
-    def _render(
+    def _mask(
         self,
         picture: Picture,
         embedding: Embedding,
         candidate: MaskCandidate,
         segmenter: Segmenter,
-    ) -> NDArray[np.bool_]:
+    ) -> Mask:
+        from annotator.core import raster
+        from annotator.core.rendering import rendered
         from models import crops
         from models.refining import RefinedCandidate
 
         if isinstance(candidate, RefinedCandidate):
-            return candidate.drawn(embedding.width, embedding.height)
+            return raster.from_array(candidate.drawn(embedding.width, embedding.height))
         if not isinstance(candidate, crops.CropCandidate):
-            return segmenter.render(embedding, candidate)
+            return rendered(segmenter, embedding, candidate)
         crop = candidate.crop
         detail = self._embeddings.obtain(
             picture.file,
@@ -378,7 +380,7 @@ class Answering:
             lambda: segmenter.encode(crop.cut(picture.pixels)),
             crop.name,
         )
-        return crops.render(segmenter, detail, candidate)
+        return raster.from_array(crops.render(segmenter, detail, candidate))
 
 
 def _scaled(candidate: MaskCandidate, across: float, down: float) -> MaskCandidate:

@@ -225,6 +225,14 @@ class Assistant(QObject):
             self._fail,
         )
 
+    def begin(self, picture: Picture, prompt: Prompt) -> None:
+        """Start on what will probably be asked in a moment: then its answer is there sooner."""
+        question = self._question(picture, prompt)
+        # The model's thread keeps its last answer.
+        self._queue.submit(
+            "preview", lambda: self._answering.answer(question), _nothing, _raise_if_bug
+        )
+
     def preview(self, picture: Picture, prompt: Prompt) -> None:
         """Emit `previewed` for this prompt, unless a newer preview or question comes first."""
         question = self._question(picture, prompt)

@@ -355,7 +355,8 @@ def _work(
     segmenter: Segmenter, embedding: Embedding, picture: Picture, options: Options
 ) -> Iterator[_Searched | _Made]:
     """Search, then make one object after the other at full size; a short step each."""
-    from annotator.core import raster, views
+    from annotator.core import views
+    from annotator.core.rendering import rendered
     from models import everything
     from models.describe import BasicDescriber
 
@@ -369,7 +370,7 @@ def _work(
         began = time.perf_counter()
     describer = BasicDescriber()
     for number, proposal in enumerate(found):
-        mask = raster.from_array(segmenter.render(embedding, proposal.candidate))
+        mask = rendered(segmenter, embedding, proposal.candidate)
         view = views.of_mask(picture.pixels, mask)
         if view is not None:
             yield _Made(proposal, mask, describer.describe(*view), len(found) - number - 1)

@@ -461,6 +461,12 @@ class Workspace(Editing):
         else:
             self._suggesting.refresh()
 
+    def begin(self, draft: PromptDraft) -> None:
+        """Let the model start on what `set_draft` will probably ask; nothing is shown."""
+        picture = self.askable_picture()
+        if picture is not None:
+            self.assistant.begin(picture, draft.prompt)
+
     def _ask(self) -> None:
         prompt = self._draft.prompt
         picture = self.askable_picture()

@@ -276,19 +276,24 @@ def percentiles(pyramid: Pyramid, box: Box, low: float, high: float) -> tuple[fl
 
 def candidate_rings(candidate: MaskCandidate) -> Rings:
     """The zero level of the logits, traced on a refined grid."""
-    h, w = candidate.logits.shape
+    logits, extent = candidate.logits, candidate.extent
+    h, w = logits.shape
     factor = min(max(CONTOUR_GRID // max(h, w, 1), 1), 4)
-    inside = candidate.logits > 0
+    box = cv2.boundingRect((logits > 0).view(np.uint8))
+    # Only where it lies; one more on each side has a part in the edge.
+    x0, y0 = max(box[0] - 1, 0), max(box[1] - 1, 0)
+    logits = logits[y0 : box[1] + box[3] + 1, x0 : box[0] + box[2] + 1]
+    inside = logits > 0
     if factor > 1:
-        size = (w * factor, h * factor)
-        inside = cv2.resize(candidate.logits, size, interpolation=cv2.INTER_LINEAR) > 0
-    extent = candidate.extent
+        size = (inside.shape[1] * factor, inside.shape[0] * factor)
+        inside = cv2.resize(logits, size, interpolation=cv2.INTER_LINEAR) > 0
+    across, down = extent.width / w, extent.height / h
     return _traced(
         inside,
-        extent.x0,
-        extent.y0,
-        extent.width / (w * factor),
-        extent.height / (h * factor),
+        extent.x0 + x0 * across,
+        extent.y0 + y0 * down,
+        across / factor,
+        down / factor,
         tolerance=0.6,
     )
 

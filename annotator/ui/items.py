@@ -133,9 +133,10 @@ def style(name: str, kind: str, opacity: float, unit: float) -> Style:
     elif kind == "hovered":
         strokes = (_pen(QColor(0, 0, 0, 150), 3.8, unit), _pen(QColor(255, 255, 255), 1.8, unit))
     elif kind == "candidate":
-        strokes = (_pen(QColor(0, 0, 0, 180), 5.0, unit), _pen(brightened(color), 2.6, unit))
+        # Opaque: Qt takes four times as long for long lines that let something through.
+        strokes = (_pen(QColor(20, 20, 20), 4.4, unit), _pen(brightened(color), 2.6, unit))
     elif kind == "preview":
-        strokes = (_pen(QColor(0, 0, 0, 90), 2.8, unit), _pen(brightened(color), 1.3, unit))
+        strokes = (_pen(QColor(40, 40, 40), 2.2, unit), _pen(brightened(color), 1.3, unit))
     else:
         strokes = (_pen(casing, 3.2, unit), _pen(color, 1.5, unit))
     return Style(QBrush(fill), strokes)
@@ -192,10 +193,12 @@ def draw_path(painter: QPainter, path: QPainterPath, look: Style) -> None:
             painter.translate(-x, -y)
         painter.strokePath(path, look.strokes[-1])
         return
-    painter.setBrush(look.fill)
-    painter.setPen(look.strokes[0])
-    painter.drawPath(path)
-    for pen in look.strokes[1:]:
+    # A line all around hides the edge of the fill.
+    dashed = look.strokes[0].style() != Qt.PenStyle.SolidLine
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, dashed)
+    painter.fillPath(path, look.fill)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    for pen in look.strokes:
         painter.strokePath(path, pen)
 
 
@@ -424,8 +427,21 @@ class CandidateItem:
 
 def draw_point(painter: QPainter, at: QPointF, *, positive: bool, hovered: bool) -> None:
     """A click: a green disc with a plus, or a red diamond with a minus."""
+    device = painter.device()
+    # A picture of it: drawing its curves anew in every frame takes longer than all the rest.
+    mark = _mark(positive, hovered, device.devicePixelRatioF() if device is not None else 1.0)
+    half = mark.deviceIndependentSize() / 2
+    painter.drawImage(at - QPointF(half.width(), half.height()), mark)
+
+
+@lru_cache(maxsize=16)
+def _mark(positive: bool, hovered: bool, ratio: float) -> QImage:
     radius = MARK_RADIUS + (2.0 if hovered else 0.0)
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    side = math.ceil((2.5 * radius + 4.0) * ratio)
+    image = QImage(side, side, QImage.Format.Format_ARGB32_Premultiplied)
+    image.setDevicePixelRatio(ratio)
+    image.fill(Qt.GlobalColor.transparent)
+    at = QPointF(side / 2 / ratio, side / 2 / ratio)
     shape = QPainterPath()
     if positive:
         shape.addEllipse(at, radius, radius)
@@ -440,16 +456,19 @@ def draw_point(painter: QPainter, at: QPointF, *, positive: bool, hovered: bool)
             )
         )  # fmt: skip
         shape.closeSubpath()
-    painter.strokePath(shape, QPen(QColor(0, 0, 0, 130), 4.0))
-    painter.fillPath(shape, POSITIVE if positive else NEGATIVE)
-    painter.strokePath(shape, QPen(QColor("white"), 1.8))
-    sign = QPen(QColor("white"), 2.2)
-    sign.setCapStyle(Qt.PenCapStyle.RoundCap)
-    painter.setPen(sign)
-    arm = radius * 0.45
-    painter.drawLine(at - QPointF(arm, 0), at + QPointF(arm, 0))
-    if positive:
-        painter.drawLine(at - QPointF(0, arm), at + QPointF(0, arm))
+    with QPainter(image) as painter:
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.strokePath(shape, QPen(QColor(0, 0, 0, 130), 4.0))
+        painter.fillPath(shape, POSITIVE if positive else NEGATIVE)
+        painter.strokePath(shape, QPen(QColor("white"), 1.8))
+        sign = QPen(QColor("white"), 2.2)
+        sign.setCapStyle(Qt.PenCapStyle.RoundCap)
+        painter.setPen(sign)
+        arm = radius * 0.45
+        painter.drawLine(at - QPointF(arm, 0), at + QPointF(arm, 0))
+        if positive:
+            painter.drawLine(at - QPointF(0, arm), at + QPointF(0, arm))
+    return image
 
 
 def draw_frame(painter: QPainter, frame: QRectF, color: QColor, *, dashed: bool = False) -> None:

@@ -103,6 +103,9 @@ def _prompt(surface: Surface, press: GestureEvent) -> Gesture:
     positive = press.button == "left" and not press.shift
     draft = surface.workspace.draft
     box: Box | None = None
+    if inside(surface, press):
+        # A button is down for a tenth of a second.
+        surface.workspace.begin(draft.with_point(_clicked(surface, press, positive)))
     try:
         event = yield
         while event.kind != "release":
@@ -118,8 +121,12 @@ def _prompt(surface: Surface, press: GestureEvent) -> Gesture:
         if box.width >= 1 and box.height >= 1:
             surface.workspace.set_draft(surface.workspace.draft.with_box(box))
     elif inside(surface, press):
-        x, y = clamped(surface, press.x, press.y)
-        surface.workspace.set_draft(surface.workspace.draft.with_point(Point(x, y, positive)))
+        point = _clicked(surface, press, positive)
+        surface.workspace.set_draft(surface.workspace.draft.with_point(point))
+
+
+def _clicked(surface: Surface, press: GestureEvent, positive: bool) -> Point:
+    return Point(*clamped(surface, press.x, press.y), positive)
 
 
 # --- Rectangle ---

@@ -10,9 +10,10 @@ import numpy as np
 
 from models.api import Embedding, MaskCandidate, ModelError, Prompt
 from models.folded_parts import SIDE_NAMES
+from models.processors import shared
 from models.questions import CELL, ask
-from models.runtimes import precise
-from models.transforms import SIDE, Frame, full_mask, network_input
+from models.runtimes import precise, preferred_abreast
+from models.transforms import SIDE, Frame, full_mask, mask_piece, network_input
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,9 +41,11 @@ class EdgeSamSegmenter:
 
     def __init__(self, spec: SegmenterSpec, graphs: Graphs) -> None:
         self._spec = spec
+        self._abreast = preferred_abreast()
         self._graphs = graphs
-        self._decoder = graphs.open_decoder()
-        self._encoder = graphs.encoder_network()
+        with shared(self._abreast):
+            self._decoder = graphs.open_decoder()
+            self._encoder = graphs.encoder_network()
         self._prepared: tuple[object, dict[str, Floats]] = (None, {})
 
     @property
@@ -59,6 +62,11 @@ class EdgeSamSegmenter:
     def device(self) -> str:
         """Where images are encoded, and why; sentences for people."""
         return self._encoder.device
+
+    @property
+    def abreast(self) -> int:
+        """See `AbreastSegmenter`."""
+        return self._abreast
 
     @property
     def seen_side(self) -> int:
@@ -134,6 +142,12 @@ class EdgeSamSegmenter:
         """The candidate as an (H, W) bool mask, column-major; see `transforms.full_mask`."""
         return full_mask(candidate.logits, Frame(embedding.width, embedding.height))
 
+    def render_piece(
+        self, embedding: Embedding, candidate: MaskCandidate
+    ) -> tuple[int, int, NDArray[np.bool_]]:
+        """See `models.api.PieceSegmenter`."""
+        return mask_piece(candidate.logits, Frame(embedding.width, embedding.height))
+
     def _arrays(self, embedding: Embedding) -> dict[str, NDArray[np.generic]]:
         """The arrays with the image side, which an embedding from a disk does not carry."""
         arrays = dict(embedding.arrays)
@@ -151,10 +165,10 @@ def ranked(logits: Floats, extent: Box) -> tuple[MaskCandidate, ...]:
 
     An empty mask has no stability (0 / 0); it comes last and scores 0.
     """
-    high = np.count_nonzero(logits > 1, axis=(1, 2))
-    low = np.count_nonzero(logits > -1, axis=(1, 2))
+    high, areas, low = (
+        np.array([np.count_nonzero(plane > level) for plane in logits]) for level in (1, 0, -1)
+    )
     scores = np.where(low > 0, high / np.maximum(low, 1), -1.0)
-    areas = np.count_nonzero(logits > 0, axis=(1, 2))
     best = int(np.argmax(scores))
     others = [index for index in range(len(logits)) if index != best]
     others.sort(key=lambda index: (areas[index] == 0, areas[index]))

@@ -15,6 +15,8 @@ from models.candidates import rendered
 from models.loupe import windows as geometry
 from models.mask_prompts import sampled
 from models.onnx_session import open_session
+from models.processors import shared
+from models.runtimes import preferred_abreast
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,8 +95,10 @@ class LoupeSegmenter:
 
     def __init__(self, spec: SegmenterSpec, folder: Path) -> None:
         self._spec = spec
+        self._abreast = preferred_abreast()
         files = folder / "encoder.onnx", folder / "decoder.onnx"
-        self._encoder = open_session(files[0])
+        with shared(self._abreast):
+            self._encoder = open_session(files[0])
         self._decoder = open_session(files[1], arena=True)
         digest = hashlib.sha256(b"".join(file.read_bytes() for file in files))
         self._fingerprint = digest.hexdigest()[:16]
@@ -116,6 +120,11 @@ class LoupeSegmenter:
         """An embedding from a disk, with the numbers the decoder takes."""
         arrays = {name: np.asarray(a, np.float32) for name, a in embedding.arrays.items()}
         return Embedding(embedding.model, embedding.width, embedding.height, arrays)
+
+    @property
+    def abreast(self) -> int:
+        """See `AbreastSegmenter`."""
+        return self._abreast
 
     @property
     def seen_side(self) -> int:

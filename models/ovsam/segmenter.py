@@ -12,7 +12,7 @@ from models.api import Box, Embedding, MaskCandidate, ModelError, Prompt
 from models.everything import stability
 from models.ovsam.files import TOWER
 from models.questions import ask
-from models.transforms import SIDE, Frame, full_mask, network_input
+from models.transforms import SIDE, Frame, full_mask, mask_piece, network_input
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -152,6 +152,12 @@ class OvsamSegmenter:
     def render(self, embedding: Embedding, candidate: MaskCandidate) -> NDArray[np.bool_]:
         """The candidate as an (H, W) bool mask, column-major; see `transforms.full_mask`."""
         return full_mask(candidate.logits, self._frame(embedding.width, embedding.height))
+
+    def render_piece(
+        self, embedding: Embedding, candidate: MaskCandidate
+    ) -> tuple[int, int, NDArray[np.bool_]]:
+        """See `models.api.PieceSegmenter`."""
+        return mask_piece(candidate.logits, self._frame(embedding.width, embedding.height))
 
     def vector(self, embedding: Embedding, box: Box) -> NDArray[np.float32]:
         """See `models.api.ObjectDescriber`; the box may be that of anybody's mask."""

@@ -13,7 +13,7 @@ from models.mask_prompts import sampled
 from models.onnx_decoder import Decoder
 from models.questions import CELL, ask
 from models.runtimes import precise
-from models.transforms import SIDE, Frame, full_mask, network_input
+from models.transforms import SIDE, Frame, full_mask, mask_piece, network_input
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -190,6 +190,12 @@ class SamSegmenter:
     def render(self, embedding: Embedding, candidate: MaskCandidate) -> NDArray[np.bool_]:
         """The candidate as an (H, W) bool mask, column-major; see `transforms.full_mask`."""
         return full_mask(candidate.logits, _frame(embedding))
+
+    def render_piece(
+        self, embedding: Embedding, candidate: MaskCandidate
+    ) -> tuple[int, int, NDArray[np.bool_]]:
+        """See `models.api.PieceSegmenter`."""
+        return mask_piece(candidate.logits, _frame(embedding))
 
 
 def chosen_tokens(question: Question) -> tuple[int, ...]:

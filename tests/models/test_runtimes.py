@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from models import onnx_decoder, onnx_session, openvino_runtime, runtimes
+from models import onnx_decoder, onnx_session, openvino_runtime, processors, runtimes
 from models.api import ModelError
 from models.edgesam import graphs
 from models.edgesam.segmenter import EdgeSamSegmenter
@@ -244,7 +244,7 @@ class TestOpenVino:
         thread.start()
         thread.join()
         assert threads == [1]
-        assert not onnx_session.gives_way()
+        assert not processors.gives_way()
 
     @needs_openvino
     def test_compiled_graphs_are_kept(self, graph, private_home):

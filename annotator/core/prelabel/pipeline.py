@@ -1,6 +1,6 @@
 """Many images: one is read, one encoded, one asked and one written at the same time.
 
-Every stage has its own thread; OpenCV and the runtimes of models let go of the interpreter lock.
+Every stage has its own threads; OpenCV and the runtimes of models let go of the interpreter lock.
 Few images are on their way at once, so memory stays bounded whatever the number of images.
 """
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from annotator.core.errors import UserError
 from annotator.core.prelabel.proposing import Outcome, ProposalSource, complete, encode
-from models.api import Embedding, ModelError, Segmenter
+from models.api import AbreastSegmenter, Embedding, ModelError, Segmenter
 from models.encoding import watched
 
 if TYPE_CHECKING:
@@ -61,16 +61,17 @@ def outcomes(
     Args:
         keys: of the images; taken as they are needed.
         read: reads an image, on several threads at once.
-        segmenter: encodes on one thread and answers on another.
+        segmenter: encodes on one thread, or some (`AbreastSegmenter`), and answers on another.
         source: what is asked; used by one thread.
         stopped: asked between the steps of a slow model: if nobody wants to wait for the image at
             hand, it has failed.
     """
     readers = max(1, min(MOST_READERS, (os.cpu_count() or 2) // 2))
-    stages = _Stages(read, segmenter, source, readers, stopped)
+    encoders = segmenter.abreast if isinstance(segmenter, AbreastSegmenter) else 1
+    stages = _Stages(read, segmenter, source, (readers, encoders), stopped)
     waiting: deque[Future[Outcome]] = deque()
-    # One image in each stage, and those that wait in front of the second and the third.
-    ahead = readers + 2 + 2 * WAITING
+    # One image for each thread, and those that wait in front of the second and the third stage.
+    ahead = readers + encoders + 1 + 2 * WAITING
     wait = True
     try:
         for key in keys:
@@ -110,7 +111,7 @@ class _Stages:
         read: Read,
         segmenter: Segmenter,
         source: ProposalSource,
-        readers: int,
+        threads: tuple[int, int],
         stopped: Callable[[], bool],
     ) -> None:
         self._read = read
@@ -120,7 +121,7 @@ class _Stages:
         self._ended = threading.Event()
         self._pools = tuple(
             ThreadPoolExecutor(count, name)
-            for count, name in ((readers, "reader"), (1, "encoder"), (1, "asker"))
+            for count, name in zip((*threads, 1), ("reader", "encoder", "asker"), strict=True)
         )
         self._readers, self._encoder, self._asker = self._pools
 
