@@ -15,7 +15,7 @@ from models.candidates import rendered
 from models.loupe import windows as geometry
 from models.mask_prompts import sampled
 from models.onnx_session import open_session
-from models.processors import shared
+from models.processors import apart, shared
 from models.runtimes import preferred_abreast
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class LoupeSegmenter:
         files = folder / "encoder.onnx", folder / "decoder.onnx"
         with shared(self._abreast):
             self._encoder = open_session(files[0])
-        self._decoder = open_session(files[1], arena=True)
+        self._decoder = open_session(files[1], arena=True, short=True)
         digest = hashlib.sha256(b"".join(file.read_bytes() for file in files))
         self._fingerprint = digest.hexdigest()[:16]
         self._known: OrderedDict[tuple[int, Prompt], tuple[object, tuple[Look, ...]]] = (
@@ -242,20 +242,19 @@ class LoupeSegmenter:
         if prompt.box is not None:
             boxes[:] = *_corners(embedding, shape, prompt.box), 1
         blank = np.zeros((count, grid, grid), np.float32)
-        logits, scores = self._decoder.run(
-            None,
-            {
-                "coarse": embedding.arrays["coarse"][None],
-                "fine": embedding.arrays["fine"][None],
-                "windows": windows[None],
-                "places": geometry.places(windows, *shape.padded)[None],
-                "points": np.broadcast_to(points, (1, count, *points.shape)).copy(),
-                "boxes": boxes[None],
-                "previous": (blank if previous is None else previous)[None],
-                "has_previous": np.full((1, count), previous is not None, np.float32),
-                "sizes": np.array([[shape.width, shape.height]], np.float32),
-            },
-        )
+        feeds = {
+            "coarse": embedding.arrays["coarse"][None],
+            "fine": embedding.arrays["fine"][None],
+            "windows": windows[None],
+            "places": geometry.places(windows, *shape.padded)[None],
+            "points": np.broadcast_to(points, (1, count, *points.shape)).copy(),
+            "boxes": boxes[None],
+            "previous": (blank if previous is None else previous)[None],
+            "has_previous": np.full((1, count), previous is not None, np.float32),
+            "sizes": np.array([[shape.width, shape.height]], np.float32),
+        }
+        with apart():
+            logits, scores = self._decoder.run(None, feeds)
         return [Look(logits[0, i], windows[i], float(scores[0, i])) for i in range(count)]
 
 

@@ -222,6 +222,18 @@ def test_stages_work_at_the_same_time(toy: ToyModel) -> None:
     assert len(list(outcomes("0123", read, toy.spec.load(), Meeting()))) == 4
 
 
+def test_images_are_encoded_abreast_where_the_model_can(toy: ToyModel) -> None:
+    together = threading.Barrier(2)
+    keys = [f"{number}.png" for number in range(8)]
+    one = list(outcomes(keys, loaded, toy.spec.load(), EveryImage()))
+    segmenter = toy.spec.load()
+    segmenter.abreast = 2  # type: ignore[attr-defined]
+    toy.on_encode = lambda: together.wait(20) and None
+    two = list(outcomes(keys, loaded, segmenter, EveryImage()))
+    assert [found.key for found in two] == keys
+    assert [found.found[0].mask for found in two] == [found.found[0].mask for found in one]
+
+
 def test_only_a_few_images_are_in_memory(toy: ToyModel) -> None:
     taken: list[str] = []
 

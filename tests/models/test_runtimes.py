@@ -20,6 +20,7 @@ from models.edgesam.segmenter import EdgeSamSegmenter
 from models.embedding_cache import EmbeddingKey
 from models.onnx_decoder import MANY, FoldedDecoder
 from models.onnx_session import NotStarted, open_session
+from models.processors import shared
 from models.runtimes import Network, using
 from models.segmenters.edgesam import SPECS
 from tests.models import edgesam_fixture as fixture
@@ -336,6 +337,28 @@ class TestManyPrompts:
 
     def test_exact_answers_are_those_of_single_prompts(self, folder, asked):
         self.check_exact(FoldedDecoder(folder), asked)
+
+    @pytest.mark.parametrize("abreast", [1, 2])
+    def test_a_few_are_exact_and_keep_their_order(self, folder, asked, abreast):
+        arrays, corners, labels, tokens, focus = asked
+        few = MANY - 1
+        with using("auto"), shared(abreast):
+            decoder = FoldedDecoder(folder)
+        self.check_exact(decoder, (arrays, corners[:few], labels[:few], tokens, focus[:few]))
+
+    def test_a_few_that_fail_are_not_asked_again(self, monkeypatch, folder, asked):
+        tries = []
+
+        def fail(*_: object, **__: object) -> None:
+            tries.append(1)
+            raise RuntimeError("lost")
+
+        arrays, corners, labels, tokens, focus = asked
+        decoder = FoldedDecoder(folder)
+        monkeypatch.setattr(onnx_decoder.OnnxParts, "trunk", fail)
+        with pytest.raises(RuntimeError, match="lost"):
+            decoder.decode(arrays, corners[:1].repeat(2, 0), labels[:2], tokens, focus[:2])
+        assert len(tries) <= 2
 
     @needs_openvino
     def test_rounded_answers_are_near_those_of_single_prompts(self, folder, asked):

@@ -10,7 +10,7 @@ import torch  # noqa: TID253
 
 from annotator.core import raster
 from models.networks.edgesam import full_size_logits
-from models.transforms import MEAN, STD, Frame, full_mask, network_input, resize
+from models.transforms import MEAN, STD, Frame, full_mask, mask_piece, network_input, resize
 from tests.models import edgesam_fixture as fixture
 from tests.models.edgesam_fixture import needs_fixture
 
@@ -88,3 +88,26 @@ def test_uniform_masks(value):
     mask = full_mask(np.full((256, 256), value, np.float32), Frame(300, 200))
     assert mask.all() == (value > 0)
     assert mask.any() == (value > 0)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("kind", ["spot", "corner", "noise", "nothing", "all"])
+def test_pieces_are_the_part_that_is_not_empty(size, kind):
+    width, height = size
+    logits = np.full((256, 256), 1.0 if kind == "all" else -1.0, np.float32)
+    if kind == "spot":
+        logits[100:103, 40:70] = 2
+    if kind == "corner":
+        logits[:9, :9] = 2
+    if kind == "noise":
+        logits = np.random.default_rng(5).normal(size=(256, 256)).astype(np.float32)
+    frame = Frame(width, height)
+    whole = full_mask(logits, frame)
+    x, y, pixels = mask_piece(logits, frame)
+    down, across = pixels.shape
+    np.testing.assert_array_equal(whole[y : y + down, x : x + across], pixels)
+    assert whole.sum() == pixels.sum()
+    if kind == "spot":
+        assert pixels.size < whole.size / 10
+    piece = raster.from_crop(raster.Crop(x, y, pixels), width, height)
+    assert piece == raster.from_array(whole)

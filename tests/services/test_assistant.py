@@ -340,6 +340,27 @@ def test_a_click_where_the_pointer_rests_repeats_its_preview(
     assert not np.array_equal(elsewhere.candidates[0].logits, answer.candidates[0].logits)
 
 
+def test_what_was_begun_is_answered_without_asking_again(
+    qtbot: QtBot, assistant: Assistant, picture: Picture, toy: ToyModel
+) -> None:
+    assistant.previewed.connect(lambda _: pytest.fail("shown"))
+    prepare(qtbot, assistant, picture)
+    assistant.begin(picture, CLICK)
+    qtbot.waitUntil(lambda: toy.asked == [CLICK], timeout=PATIENCE)
+    answer = ask(qtbot, assistant, picture)
+    assert answer.prompt == CLICK
+    assert toy.asked == [CLICK]
+
+
+def test_what_was_begun_in_vain_is_forgotten(
+    qtbot: QtBot, assistant: Assistant, picture: Picture, toy: ToyModel
+) -> None:
+    prepare(qtbot, assistant, picture)
+    assistant.begin(picture, CLICK)
+    box = Prompt(box=Box(22, 17, 58, 53))
+    assert ask(qtbot, assistant, picture, box).prompt == box
+
+
 def test_a_forgotten_question_is_not_answered(
     qtbot: QtBot, desks: Callable[..., Desk], picture: Picture, toy: ToyModel
 ) -> None:

@@ -13,7 +13,7 @@ from annotator.core.errors import UserError
 from annotator.core.mask import Mask
 from annotator.ui.gestures import GestureEvent, Ghost, PolygonSketch, RubberBand
 from annotator.ui.tools import TOOLS
-from models.api import Box, Point
+from models.api import Box, Point, Prompt
 from tests.ui.canvas_case import (
     ALT,
     CTRL,
@@ -73,6 +73,23 @@ def test_clicks_become_positive_and_negative_points(hand: Hand) -> None:
         (*near(70, 60), False),
         (*near(80, 70), False),
     ]
+
+
+def test_the_model_begins_when_a_button_goes_down(
+    hand: Hand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[Prompt] = []
+    monkeypatch.setattr(hand.workspace.assistant, "begin", lambda _, prompt: begun.append(prompt))
+    hand.press(60, 50)
+    assert not hand.workspace.draft
+    hand.release(60, 50)
+    assert begun == [hand.workspace.draft.prompt]
+    hand.click(70, 60, RIGHT)
+    assert begun[1:] == [hand.workspace.draft.prompt]
+    hand.drag((60, 50), (64, 54))  # a mark
+    hand.press(-30, 50)
+    hand.release(-30, 50)
+    assert len(begun) == 2
 
 
 def test_quick_clicks_are_all_points(hand: Hand) -> None:
