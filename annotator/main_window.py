@@ -69,6 +69,8 @@ class MainWindow(QMainWindow):
         self._waiting_for_paint = True
         self._populated = False
         self.setWindowTitle("Annotator")
+        # Every change of a tool button would start an animation of each dock that stays in place.
+        self.setAnimated(False)
         geometry = settings.settings.geometry
         if not (geometry and self.restoreGeometry(QByteArray(geometry))):
             self.resize(1360, 860)
@@ -545,6 +547,8 @@ class MainWindow(QMainWindow):
 
     def _show_welcome(self) -> None:
         self.setWindowTitle("Annotator")
+        # Every change of a tool button would start an animation of each dock that stays in place.
+        self.setAnimated(False)
         self.welcome.show_recent(self.settings.settings.recent_folders)
         self._pages.setCurrentIndex(0)
         self._refresh()

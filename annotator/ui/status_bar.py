@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QPointF, Qt
+from PySide6.QtCore import QPointF, Qt, QTimer
 from PySide6.QtWidgets import QLabel, QStatusBar, QWidget
 
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from models.api import SegmenterSpec
 
 NOTICE_MS = 6000
+SLOW_MS = 150
+"""Answers that come sooner are not announced: it would only flicker."""
 
 
 class StatusBar(QStatusBar):
@@ -28,6 +30,10 @@ class StatusBar(QStatusBar):
     def __init__(self, workspace: Workspace, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._workspace = workspace
+        self._slow = QTimer(self)
+        self._slow.setSingleShot(True)
+        self._slow.setInterval(SLOW_MS)
+        self._slow.timeout.connect(self._say_working)
         self._working = self._field("Model activity", 14)
         self._size = self._field("Image size", 14)
         self._pointer = self._field("Pointer position and pixel value", 34)
@@ -69,7 +75,16 @@ class StatusBar(QStatusBar):
         x, y = int(position.x()), int(position.y())
         inside = 0 <= position.x() < image.width and 0 <= position.y() < image.height
         value = image.value_text(x, y) if inside else ""
-        self._pointer.setText(f"x {x}  y {y}   {value}")
+        text = f"x {x}  y {y}   {value}"
+        self._make_room(self._pointer, text)
+        self._pointer.setText(text)
+
+    def _make_room(self, label: QLabel, text: str) -> None:
+        """Of a fixed size, which only grows: else every movement would lay out the window anew."""
+        metrics = label.fontMetrics()
+        width = metrics.horizontalAdvance(text) + metrics.averageCharWidth()
+        if width > label.width() or label.minimumHeight() != metrics.height():
+            label.setFixedSize(max(width, label.width()), metrics.height())
 
     def show_zoom(self, zoom: float) -> None:
         """Show the zoom, 1.0 meaning one image pixel per screen pixel."""
@@ -111,12 +126,20 @@ class StatusBar(QStatusBar):
         self._saved.setToolTip("Every accepted object is in the journal; the COCO file follows.")
 
     def _show_working(self, working: bool) -> None:
-        self._working.setText("● Segmenting…" if working else "")
+        if working:
+            self._slow.start()
+        else:
+            self._slow.stop()
+            self._working.setText("")
+
+    def _say_working(self) -> None:
+        self._working.setText("● Segmenting…")
 
     def _show_loading(self, loading: Loading | None) -> None:
         if loading is None:
             self._show_working(self._workspace.working)
         else:
+            self._slow.stop()
             doing = "Preparing" if loading.first else "Loading"
             self._working.setText(f"● {doing} {loading.title}…")
 
@@ -124,6 +147,7 @@ class StatusBar(QStatusBar):
         self._show_working(self._workspace.working)
         self._working.setToolTip("Model activity")
         if encoding is not None:
+            self._slow.stop()
             self._working.setText(f"● Encoding, {encoding.share:.0%}")
             self._working.setToolTip(
                 f"{encoding.title} is looking at the image; done so far: {encoding.part}."
