@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from PySide6.QtCore import QPointF
 from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
 
 from annotator.services.answering import Encoding
-from annotator.ui.status_bar import StatusBar
+from annotator.ui.status_bar import SLOW_MS, StatusBar
 from tests.ui.panels import opened
 
 
@@ -17,8 +18,7 @@ def test_it_says_how_far_a_slow_model_is(tmp_path: Path, qtbot: QtBot) -> None:
         qtbot.waitUntil(lambda: not workspace.working)
         bar = StatusBar(workspace)
         qtbot.addWidget(bar)
-        labels = {label.accessibleName(): label for label in bar.findChildren(QLabel)}
-        activity = labels["Model activity"]
+        activity = _labels(bar)["Model activity"]
         quiet = activity.text()
         workspace.assistant.encoding_changed.emit(Encoding("Open-Vocabulary SAM", "neck", 0.58))
         assert activity.text() == "● Encoding, 58%"
@@ -27,3 +27,54 @@ def test_it_says_how_far_a_slow_model_is(tmp_path: Path, qtbot: QtBot) -> None:
         workspace.assistant.encoding_changed.emit(None)
         assert activity.text() == quiet
         assert activity.toolTip() == "Model activity"
+
+
+def test_only_slow_answers_are_announced(tmp_path: Path, qtbot: QtBot) -> None:
+    with opened(tmp_path, qtbot) as workspace:
+        qtbot.waitUntil(lambda: not workspace.working)
+        bar = StatusBar(workspace)
+        qtbot.addWidget(bar)
+        activity = _labels(bar)["Model activity"]
+        workspace.working_changed.emit(True)
+        workspace.working_changed.emit(False)
+        qtbot.wait(2 * SLOW_MS)
+        assert activity.text() == ""
+        workspace.working_changed.emit(True)
+        assert activity.text() == ""
+        qtbot.waitUntil(lambda: activity.text() == "● Segmenting…")
+        workspace.working_changed.emit(False)
+        assert activity.text() == ""
+
+
+def test_what_a_model_says_is_not_overwritten_by_its_slowness(tmp_path: Path, qtbot: QtBot) -> None:
+    with opened(tmp_path, qtbot) as workspace:
+        qtbot.waitUntil(lambda: not workspace.working)
+        bar = StatusBar(workspace)
+        qtbot.addWidget(bar)
+        workspace.working_changed.emit(True)
+        workspace.assistant.encoding_changed.emit(Encoding("Open-Vocabulary SAM", "neck", 0.58))
+        qtbot.wait(2 * SLOW_MS)
+        assert _labels(bar)["Model activity"].text() == "● Encoding, 58%"
+
+
+def test_the_place_of_the_pointer_is_never_cut_and_lays_out_nothing(
+    tmp_path: Path, qtbot: QtBot
+) -> None:
+    with opened(tmp_path, qtbot) as workspace:
+        bar = StatusBar(workspace)
+        qtbot.addWidget(bar)
+        bar.resize(1200, 30)
+        bar.show()
+        place = _labels(bar)["Pointer position and pixel value"]
+        widths = []
+        for x in (0, 31, 63, 7):
+            bar.show_pointer(QPointF(x, x / 2))
+            needed = place.fontMetrics().horizontalAdvance(place.text())
+            widths.append(place.width())
+            assert place.minimumSize() == place.maximumSize()
+            assert place.width() >= needed
+        assert widths == sorted(widths)
+
+
+def _labels(bar: StatusBar) -> dict[str, QLabel]:
+    return {label.accessibleName(): label for label in bar.findChildren(QLabel)}
