@@ -83,13 +83,15 @@ class Decoders:
         from models.api import Box
         from models.edgesam.segmenter import ranked
         from models.onnx_decoder import undecided
+        from models.processors import apart
 
         answers = []
-        for where, kinds in zip(coords, labels, strict=True):
-            trunk = self.folded.trunk(self.arrays, where[None], kinds[None], tokens)
-            undecided(trunk.coarse[0])
-            logits = self.folded.logits(trunk, 0, cells)
-            answers.append(ranked(logits, Box(0, 0, 1024, 1024)))
+        with apart():
+            for where, kinds in zip(coords, labels, strict=True):
+                trunk = self.folded.trunk(self.arrays, where[None], kinds[None], tokens)
+                undecided(trunk.coarse[0])
+                logits = self.folded.logits(trunk, 0, cells)
+                answers.append(ranked(logits, Box(0, 0, 1024, 1024)))
         return answers
 
     def ask_many(
