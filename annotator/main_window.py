@@ -547,8 +547,6 @@ class MainWindow(QMainWindow):
 
     def _show_welcome(self) -> None:
         self.setWindowTitle("Annotator")
-        # Every change of a tool button would start an animation of each dock that stays in place.
-        self.setAnimated(False)
         self.welcome.show_recent(self.settings.settings.recent_folders)
         self._pages.setCurrentIndex(0)
         self._refresh()

@@ -142,7 +142,7 @@ class FoldedDecoder:
         except failures():
             if self._exact or len(coords) < MANY:
                 raise
-            self._exact = True
+            self._exact, self._many = True, None
             return self._decode_some(arrays, coords, labels, chosen, focus)
         return [answer for answers in found for answer in answers]
 

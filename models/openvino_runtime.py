@@ -106,9 +106,10 @@ def compile_graph(path: Path, kept: Sequence[str] = ()) -> Any:
     openvino = library()
     settings: dict[str, Any] = {
         "INFERENCE_PRECISION_HINT": "bf16",
-        "NUM_STREAMS": sharers(),
         "INFERENCE_NUM_THREADS": 1 if gives_way() else thread_count(),
     }
+    # The hint also chooses the fast ones of unequal cores.
+    settings |= {"NUM_STREAMS": sharers()} if sharers() > 1 else {"PERFORMANCE_HINT": "LATENCY"}
     folder = _cache_folder()
     if folder is not None:
         settings["CACHE_DIR"] = str(folder)

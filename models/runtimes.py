@@ -38,8 +38,6 @@ Check: TypeAlias = Callable[[Session], None]
 """Raises a `ModelError` for a graph that is another network."""
 
 _DEVICE: ContextVar[Device] = ContextVar("device", default="auto")
-
-
 _ABREAST: ContextVar[int] = ContextVar("abreast", default=1)
 
 

@@ -95,7 +95,7 @@ def padded_input(small: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
     """Normalise and pad what is no larger than the square: (h, w, 3) to (1, 3, side, side)."""
     padded = np.zeros((1, 3, side, side), np.float32)
     height, width = small.shape[:2]
-    for channel, values in zip(range(3), _normal_values(), strict=True):
+    for channel, values in enumerate(_normal_values()):
         plane = np.ascontiguousarray(small[..., channel])
         padded[0, channel, :height, :width] = cv2.LUT(plane, values)
     return padded

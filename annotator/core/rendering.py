@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from annotator.core.mask import Mask
 
 
-def rendered(segmenter: Segmenter, embedding: Embedding, candidate: MaskCandidate) -> Mask:
+def mask_of(segmenter: Segmenter, embedding: Embedding, candidate: MaskCandidate) -> Mask:
     """The candidate at the size of the image."""
     if not isinstance(segmenter, PieceSegmenter):
         return raster.from_array(segmenter.render(embedding, candidate))

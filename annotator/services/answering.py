@@ -365,14 +365,14 @@ class Answering:
         segmenter: Segmenter,
     ) -> Mask:
         from annotator.core import raster
-        from annotator.core.rendering import rendered
+        from annotator.core.rendering import mask_of
         from models import crops
         from models.refining import RefinedCandidate
 
         if isinstance(candidate, RefinedCandidate):
             return raster.from_array(candidate.drawn(embedding.width, embedding.height))
         if not isinstance(candidate, crops.CropCandidate):
-            return rendered(segmenter, embedding, candidate)
+            return mask_of(segmenter, embedding, candidate)
         crop = candidate.crop
         detail = self._embeddings.obtain(
             picture.file,

@@ -356,7 +356,7 @@ def _work(
 ) -> Iterator[_Searched | _Made]:
     """Search, then make one object after the other at full size; a short step each."""
     from annotator.core import views
-    from annotator.core.rendering import rendered
+    from annotator.core.rendering import mask_of
     from models import everything
     from models.describe import BasicDescriber
 
@@ -370,7 +370,7 @@ def _work(
         began = time.perf_counter()
     describer = BasicDescriber()
     for number, proposal in enumerate(found):
-        mask = rendered(segmenter, embedding, proposal.candidate)
+        mask = mask_of(segmenter, embedding, proposal.candidate)
         view = views.of_mask(picture.pixels, mask)
         if view is not None:
             yield _Made(proposal, mask, describer.describe(*view), len(found) - number - 1)

@@ -464,7 +464,7 @@ class Workspace(Editing):
     def begin(self, draft: PromptDraft) -> None:
         """Let the model start on what `set_draft` will probably ask; nothing is shown."""
         picture = self.askable_picture()
-        if picture is not None:
+        if draft.prompt and picture is not None:
             self.assistant.begin(picture, draft.prompt)
 
     def _ask(self) -> None:

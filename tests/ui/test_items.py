@@ -8,6 +8,7 @@ from pytestqt.qtbot import QtBot
 
 from annotator.core import raster
 from annotator.core.annotation import Annotation
+from annotator.core.cv import cv2
 from annotator.core.mask import Mask
 from annotator.core.palette import COLORS
 from annotator.ui import canvas_pixels, items
@@ -249,3 +250,26 @@ def test_an_intricate_outline_is_drawn_in_parts_that_fit(zoom: float, monkeypatc
     parts = drawn(64)
     monkeypatch.setattr(items, "INTRICATE", 1 << 30)
     assert np.abs(parts - drawn(1024)).mean() < 3
+
+
+@pytest.mark.parametrize("kind", ["spot", "border", "pieces", "all", "nothing"])
+@pytest.mark.parametrize("side", [64, 256])
+def test_contours_are_those_of_the_whole_frame(kind: str, side: int) -> None:
+    y, x = np.mgrid[:side, :side] / side
+    spot = 0.15 - np.hypot(x - 0.6, y - 0.4)
+    logits = {
+        "spot": spot,
+        "border": np.maximum(spot, 0.1 - np.hypot(x - 1, y)),
+        "pieces": np.sin(25 * x) * np.sin(31 * y) - 0.3,
+        "all": np.ones_like(x),
+        "nothing": -np.ones_like(x),
+    }[kind].astype(np.float32)
+    found = canvas_pixels.candidate_rings(MaskCandidate(logits, Box(10, 20, 810, 420), 0.5))
+    factor = min(canvas_pixels.CONTOUR_GRID // side, 4)
+    size = (side * factor, side * factor)
+    inside = cv2.resize(logits, size, interpolation=cv2.INTER_LINEAR) > 0
+    steps = 800 / size[0], 400 / size[1]
+    expected = canvas_pixels._traced(inside, 10, 20, *steps, tolerance=0.6)
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-3)

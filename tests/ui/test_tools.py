@@ -80,6 +80,10 @@ def test_the_model_begins_when_a_button_goes_down(
 ) -> None:
     begun: list[Prompt] = []
     monkeypatch.setattr(hand.workspace.assistant, "begin", lambda _, prompt: begun.append(prompt))
+    hand.press(40, 50, RIGHT)  # nothing can be answered yet
+    assert begun == []
+    hand.release(40, 50, RIGHT)
+    hand.workspace.clear_draft()
     hand.press(60, 50)
     assert not hand.workspace.draft
     hand.release(60, 50)

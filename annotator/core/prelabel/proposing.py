@@ -15,7 +15,7 @@ import numpy as np
 from annotator.core import raster, views
 from annotator.core.annotation import Origin, Source
 from annotator.core.mask import Mask
-from annotator.core.rendering import rendered
+from annotator.core.rendering import mask_of
 from annotator.core.troubles import NO_ANSWER, NOT_NUMBERS, Trouble
 from models.api import (
     BatchSegmenter,
@@ -251,7 +251,7 @@ def complete(
 def _found(
     answer: Answer, pixels: NDArray[np.uint8], segmenter: Segmenter, embedding: Embedding
 ) -> Found | None:
-    mask = rendered(segmenter, embedding, answer.candidate)
+    mask = mask_of(segmenter, embedding, answer.candidate)
     if not raster.area(mask):
         return None
     spec = segmenter.spec
