@@ -26,6 +26,7 @@ from drawn_edgesam import disc, export
 
 SHARES = (0.015, 0.15, 0.53)
 GRID = 64
+PAUSE_S = 0.1
 
 
 def alternate(variants: dict[str, Callable[[], object]], rounds: int) -> dict[str, np.ndarray]:
@@ -35,6 +36,8 @@ def alternate(variants: dict[str, Callable[[], object]], rounds: int) -> dict[st
         variant()
     for _ in range(rounds):
         for name, variant in variants.items():
+            # As between clicks; onnxruntime's threads, as the plain side uses it, spin that long.
+            time.sleep(PAUSE_S)
             start = time.perf_counter()
             variant()
             taken[name].append(time.perf_counter() - start)
@@ -88,9 +91,9 @@ class Decoders:
         answers = []
         with apart():
             for where, kinds in zip(coords, labels, strict=True):
-                trunk = self.folded.trunk(self.arrays, where[None], kinds[None], tokens)
+                (trunk,) = self.folded.trunks(self.arrays, where[None], kinds[None], tokens)
                 undecided(trunk.coarse[0])
-                logits = self.folded.logits(trunk, 0, cells)
+                logits = trunk.logits(0, cells)
                 answers.append(ranked(logits, Box(0, 0, 1024, 1024)))
         return answers
 

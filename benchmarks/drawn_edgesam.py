@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,7 +81,7 @@ def load(folder: Path) -> Segmenter:
 
 def _drawn(folder: Path) -> FoldedDecoder:
     from models.folded_parts import Parts, Trunk
-    from models.onnx_decoder import Crew, FoldedDecoder
+    from models.onnx_decoder import FoldedDecoder
 
     large = disc(SHARE / 4, 2 * SIDE, 2.0)
 
@@ -93,27 +93,27 @@ def _drawn(folder: Path) -> FoldedDecoder:
     class DrawnTrunk(Trunk):
         places: Floats
 
+        def logits(self, prompt: int, exact: Cells) -> Floats:
+            full = super().logits(prompt, exact)
+            full[:] = around(self.places[prompt])
+            return full
+
     class Drawing:
         """Computes everything and returns discs."""
 
         def __init__(self, parts: Parts) -> None:
             self._parts = parts
 
-        def trunk(
-            self, arrays: object, coords: Floats, labels: Floats, *rest: object, **options: object
-        ) -> Trunk:
-            found = self._parts.trunk(arrays, coords, labels, *rest, **options)
+        def trunks(
+            self, arrays: object, coords: Floats, labels: Floats, chosen: Sequence[int]
+        ) -> Iterator[Trunk]:
             # Of a box the middle.
             places = coords.mean(axis=1) if labels[0, 0] == BOX else coords[:, 0]
-            drawn = np.stack([around(place)[2::4, 2::4] for place in places])
-            drawn = np.repeat(drawn[:, None], found.coarse.shape[1], axis=1)
-            return DrawnTrunk(found.cells, found.weights, found.quality, drawn, places)
-
-        def logits(self, trunk: Trunk, prompt: int, exact: Cells) -> Floats:
-            assert isinstance(trunk, DrawnTrunk)
-            full = self._parts.logits(trunk, prompt, exact)
-            full[:] = around(trunk.places[prompt])
-            return full
+            for found in self._parts.trunks(arrays, coords, labels, chosen):
+                here, places = places[: len(found.coarse)], places[len(found.coarse) :]
+                drawn = np.stack([around(place)[2::4, 2::4] for place in here])
+                drawn = np.repeat(drawn[:, None], found.coarse.shape[1], axis=1)
+                yield DrawnTrunk(found.quality, drawn, found.compute, here)
 
     class Drawn(FoldedDecoder):
         """The decoder made of such parts."""
@@ -122,9 +122,8 @@ def _drawn(folder: Path) -> FoldedDecoder:
             super().__init__(folder)
             self._parts: Parts = Drawing(self._parts)
 
-        def _crew(self, count: int) -> Crew:
-            crew = super()._crew(count)
-            return replace(crew, parts=Drawing(crew.parts))
+        def _crew(self, count: int) -> Parts:
+            return Drawing(super()._crew(count))
 
     return Drawn(folder)
 

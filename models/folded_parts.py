@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -18,44 +18,59 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
     Cells = NDArray[np.bool_]
+    Numbers = NDArray[np.int64]
 
 Kept: TypeAlias = Any
 """An array that the runtime keeps: an onnxruntime.OrtValue or an openvino.Tensor."""
 
+BATCH = 4
+"""Prompts whose tokens are computed in one run; OpenVINO takes as many through the trunk."""
 CELLS_AT_ONCE = 1024
 """So that onnxruntime's arena, which keeps the memory of the largest run, stays at some 10 MB."""
 SIDE_NAMES = ("queries", "keys", "values", "residual")
-RESULTS = ["cells", "weights", "quality", "coarse"]
+BEGUN = ("prompts", "tokens", "shares")
+RESULTS = ("cells", "weights", "quality", "coarse")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trunk:
-    """What the trunk says about B prompts.
+    """What the trunk says about B prompts; use it before the next ones are asked for.
 
     Attributes:
-        cells: (B, N, C) final image tokens.
-        weights: (B, M, C / 8).
         quality: (B, masks) predicted IoU of all masks.
         coarse: (B, M, G, G) logits of pixel (2, 2) of every cell's 4 x 4 pixels.
+        compute: a prompt and row-major cell numbers (K) to logits (K, M, 4, 4).
     """
 
-    cells: Kept
-    weights: Kept
     quality: Floats
     coarse: Floats
+    compute: Callable[[int, Numbers], Floats]
+
+    def logits(self, prompt: int, exact: Cells) -> Floats:
+        """Logits (M, 4 G, 4 G) of one prompt: exact in the given cells (G, G), else samples."""
+        coarse = self.coarse[prompt]
+        masks, grid, _ = coarse.shape
+        full = np.repeat(np.repeat(coarse, 4, axis=1), 4, axis=2)
+        view = full.reshape(masks, grid, 4, grid, 4).transpose(1, 3, 0, 2, 4)
+        every_row, every_column = np.nonzero(exact)
+        for first in range(0, len(every_row), CELLS_AT_ONCE):
+            part = slice(first, first + CELLS_AT_ONCE)
+            rows, columns = every_row[part], every_column[part]
+            view[rows, columns] = self.compute(prompt, rows * grid + columns)
+        return full
 
 
 class Parts(Protocol):
-    """Trunk and cells of one decoder; for all threads."""
+    """A decoder without its image side; for all threads."""
 
-    def trunk(
+    def trunks(
         self,
         arrays: Mapping[str, NDArray[np.generic]],
         coords: Floats,
         labels: Floats,
         chosen: Sequence[int],
-    ) -> Trunk:
-        """Everything but exact logits, for B prompts.
+    ) -> Iterator[Trunk]:
+        """What the trunk says about all prompts, a few at a time, in order.
 
         Args:
             arrays: see `models.onnx_decoder.Decoder.decode`.
@@ -67,45 +82,48 @@ class Parts(Protocol):
             ModelError: the embedding is not finite.
         """
 
-    def logits(self, trunk: Trunk, prompt: int, exact: Cells) -> Floats:
-        """Logits (M, 4 G, 4 G) of one prompt: exact in the given cells (G, G), else coarse."""
-
 
 class OnnxParts:
     """In onnxruntime.
 
+    The trunk gets one prompt at a time: two are no faster, and its arena keeps the memory of the
+    largest run.
+
     Args:
-        folder: holds `trunk.onnx` and `cells.onnx`.
+        folder: holds `tokens.onnx`, `trunk.onnx` and `cells.onnx`.
         threads: for each run, by default all that a network gets.
     """
 
     def __init__(self, folder: Path, threads: int | None = None) -> None:
-        self._trunk = open_session(folder / "trunk.onnx", arena=True, threads=threads, short=True)
-        self._cells = open_session(folder / "cells.onnx", arena=True, threads=threads, short=True)
+        self._tokens, self._trunk, self._cells = (
+            open_session(folder / f"{name}.onnx", arena=True, threads=threads, short=True)
+            for name in ("tokens", "trunk", "cells")
+        )
 
-    def trunk(
+    def trunks(
         self,
         arrays: Mapping[str, NDArray[np.generic]],
         coords: Floats,
         labels: Floats,
         chosen: Sequence[int],
-    ) -> Trunk:
-        """See `Parts.trunk`."""
-        feeds = {name: _value(arrays[name]) for name in SIDE_NAMES}
-        feeds["coords"] = _value(coords)
-        feeds["labels"] = _value(labels)
-        feeds["chosen"] = _value(np.asarray(chosen, np.int64))
-        cells, weights, quality, coarse = self._trunk.run_with_ort_values(RESULTS, feeds)
-        quality = np.asarray(quality.numpy(), np.float32)
-        return Trunk(cells, weights, quality, _squared(coarse.numpy()))
+    ) -> Iterator[Trunk]:
+        """See `Parts.trunks`."""
+        *projected, residual = ((name, _value(arrays[name])) for name in SIDE_NAMES)
+        fixed = dict([residual, ("chosen", _value(np.asarray(chosen, np.int64)))])
+        for part in portions(len(coords), BATCH):
+            asked = {"coords": _value(coords[part]), "labels": _value(labels[part])}
+            begun = self._tokens.run_with_ort_values(list(BEGUN), dict(projected) | asked)
+            for prompt in range(len(coords[part])):
+                own = (_value(value.numpy()[prompt : prompt + 1]) for value in begun)
+                yield self._trunk_of(fixed | dict(zip(BEGUN, own, strict=True)))
 
-    def logits(self, trunk: Trunk, prompt: int, exact: Cells) -> Floats:
-        """See `Parts.logits`."""
+    def _trunk_of(self, feeds: Mapping[str, Kept]) -> Trunk:
+        cells, weights, quality, coarse = self._trunk.run_with_ort_values(list(RESULTS), feeds)
 
-        def compute(where: NDArray[np.int64]) -> Floats:
+        def compute(prompt: int, where: Numbers) -> Floats:
             feeds = {
-                "cells": trunk.cells,
-                "weights": trunk.weights,
+                "cells": cells,
+                "weights": weights,
                 "prompt": _value(np.array([prompt], np.int64)),
                 "where": _value(where),
             }
@@ -113,54 +131,66 @@ class OnnxParts:
             logits: Floats = found.numpy()
             return logits
 
-        return _completed(trunk.coarse[prompt], exact, compute)
+        return Trunk(np.asarray(quality.numpy(), np.float32), _squared(coarse.numpy()), compute)
 
 
 class OpenVinoParts:
-    """In OpenVINO with 16-bit numbers: half the time, not exact.
+    """In OpenVINO with 16-bit numbers: half the time, not exact. One thread for each run.
 
     Args:
-        folder: holds `trunk.onnx` and `cells.onnx`.
+        folder: holds `tokens.onnx`, `trunk.onnx` and `cells.onnx`.
 
     Raises:
         NotStarted: OpenVINO cannot run them.
     """
 
     def __init__(self, folder: Path) -> None:
-        kept = ("cells", "weights")
-        self._trunk = compile_graph(folder / "trunk.onnx", kept)
-        self._cells = compile_graph(folder / "cells.onnx", kept)
+        kept = (*BEGUN, "cells", "weights")
+        self._tokens, self._trunk, self._cells = (
+            compile_graph(folder / f"{name}.onnx", kept, side_by_side=True)
+            for name in ("tokens", "trunk", "cells")
+        )
 
-    def trunk(
+    def trunks(
         self,
         arrays: Mapping[str, NDArray[np.generic]],
         coords: Floats,
         labels: Floats,
         chosen: Sequence[int],
-    ) -> Trunk:
-        """See `Parts.trunk`."""
-        feeds = {name: np.ascontiguousarray(arrays[name], np.float32) for name in SIDE_NAMES}
-        feeds |= {"coords": np.ascontiguousarray(coords), "labels": np.ascontiguousarray(labels)}
-        request = self._trunk.create_infer_request()
-        request.infer({**feeds, "chosen": np.asarray(chosen, np.int64)}, share_inputs=True)
-        cells, weights, quality, coarse = (request.get_tensor(name) for name in RESULTS)
-        return Trunk(cells, weights, quality.data.copy(), _squared(coarse.data.copy()))
-
-    def logits(self, trunk: Trunk, prompt: int, exact: Cells) -> Floats:
-        """See `Parts.logits`."""
+    ) -> Iterator[Trunk]:
+        """See `Parts.trunks`."""
         tensor = library().Tensor
+        # Making a request takes memory as much as its run.
+        tokens, trunk, cells = (
+            graph.create_infer_request() for graph in (self._tokens, self._trunk, self._cells)
+        )
+        *projected, residual = (
+            (name, np.ascontiguousarray(arrays[name], np.float32)) for name in SIDE_NAMES
+        )
+        fixed = dict([residual, ("chosen", np.asarray(chosen, np.int64))])
 
-        def compute(where: NDArray[np.int64]) -> Floats:
-            request = self._cells.create_infer_request()
-            request.set_tensor("cells", trunk.cells)
-            request.set_tensor("weights", trunk.weights)
-            request.set_tensor("prompt", tensor(np.array([prompt], np.int64)))
-            request.set_tensor("where", tensor(where))
-            request.infer()
-            logits: Floats = request.get_tensor("logits").data
+        def compute(prompt: int, where: Numbers) -> Floats:
+            begun = {name: trunk.get_tensor(name) for name in ("cells", "weights")}
+            own = {"prompt": tensor(np.array([prompt], np.int64)), "where": tensor(where)}
+            cells.infer(begun | own, share_inputs=True)
+            logits: Floats = cells.get_tensor("logits").data
             return logits
 
-        return _completed(trunk.coarse[prompt], exact, compute)
+        for part in portions(len(coords), BATCH):
+            asked = {
+                "coords": np.ascontiguousarray(coords[part]),
+                "labels": np.ascontiguousarray(labels[part]),
+            }
+            tokens.infer(dict(projected) | asked, share_inputs=True)
+            begun = {name: tokens.get_tensor(name) for name in BEGUN}
+            trunk.infer(fixed | begun, share_inputs=True)
+            quality, coarse = (trunk.get_tensor(name).data.copy() for name in RESULTS[2:])
+            yield Trunk(quality, _squared(coarse), compute)
+
+
+def portions(count: int, size: int) -> list[slice]:
+    """Everything in order, at most so many at a time."""
+    return [slice(first, first + size) for first in range(0, count, size)]
 
 
 def _squared(coarse: NDArray[np.generic]) -> Floats:
@@ -174,27 +204,6 @@ def _squared(coarse: NDArray[np.generic]) -> Floats:
         raise not_finite()
     grid = round(samples.shape[2] ** 0.5)
     return samples.reshape(*samples.shape[:2], grid, grid)
-
-
-def _completed(
-    coarse: Floats, exact: Cells, compute: Callable[[NDArray[np.int64]], Floats]
-) -> Floats:
-    """Logits (M, 4 G, 4 G): every sample (M, G, G) repeated, and the exact cells (G, G) computed.
-
-    Args:
-        coarse: the samples.
-        exact: which cells to compute.
-        compute: row-major cell numbers (K) to logits (K, M, 4, 4).
-    """
-    masks, grid, _ = coarse.shape
-    full = np.repeat(np.repeat(coarse, 4, axis=1), 4, axis=2)
-    view = full.reshape(masks, grid, 4, grid, 4).transpose(1, 3, 0, 2, 4)
-    every_row, every_column = np.nonzero(exact)
-    for first in range(0, len(every_row), CELLS_AT_ONCE):
-        part = slice(first, first + CELLS_AT_ONCE)
-        rows, columns = every_row[part], every_column[part]
-        view[rows, columns] = compute(rows * grid + columns)
-    return full
 
 
 def not_finite() -> ModelError:

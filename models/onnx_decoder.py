@@ -8,10 +8,10 @@ by one thread for each core; single prompts are exact always. Nothing in here im
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -19,7 +19,15 @@ import cv2
 import numpy as np
 
 from models import openvino_runtime
-from models.folded_parts import SIDE_NAMES, OnnxParts, OpenVinoParts, Parts, Trunk, not_finite
+from models.folded_parts import (
+    SIDE_NAMES,
+    OnnxParts,
+    OpenVinoParts,
+    Parts,
+    Trunk,
+    not_finite,
+    portions,
+)
 from models.onnx_session import NotStarted, Session, failures, open_session
 from models.processors import apart, thread_count, threads_each
 from models.runtimes import preferred
@@ -35,9 +43,9 @@ CORNER_LABELS = (2.0, 3.0)
 # logits: stability looks at +1 and -1, and trained masks are smooth.
 DECIDED = 4.0
 _AROUND = np.ones((3, 3), np.uint8)
-# Prompts that OpenVINO decodes in one run. Onnxruntime gets one at a time: two are no faster, and
-# the arena keeps the memory of the largest run.
-BATCH = 4
+# Prompts for a thread at a time: enough for what each call costs, few enough that threads end
+# together.
+PIECE = 16
 # From so many prompts on, OpenVINO pays: it takes a tenth of a second to get ready, once.
 MANY = 8
 
@@ -74,16 +82,16 @@ class Decoder(Protocol):
 
 
 class FoldedDecoder:
-    """Runs `side.onnx`, `trunk.onnx` and `cells.onnx` of a folder."""
+    """Runs `side.onnx`, `tokens.onnx`, `trunk.onnx` and `cells.onnx` of a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._side = open_session(folder / "side.onnx")
-        self._parts = OnnxParts(folder)
+        self._parts: Parts = OnnxParts(folder)
         self._helped = threads_each() > 1
         self._exact = preferred() == "exact"
-        self._few: Crew | None = None
-        self._many: Crew | None = None
+        self._few: Parts | None = None
+        self._many: Parts | None = None
 
     def prepare(self, image: Floats) -> dict[str, Floats]:
         """The image side; see `Decoder.prepare`."""
@@ -105,22 +113,17 @@ class FoldedDecoder:
         if len(coords) > 1:
             return self._decode_some(arrays, coords, labels, chosen, focus)
         with apart() if self._helped else nullcontext():
-            trunk = self.trunk(arrays, coords, labels, chosen)
-            return _answers(self, trunk, chosen, focus)
+            return _answers(self.trunks(arrays, coords, labels, chosen), chosen, focus)
 
-    def trunk(
+    def trunks(
         self,
         arrays: Mapping[str, NDArray[np.generic]],
         coords: Floats,
         labels: Floats,
         chosen: Sequence[int],
-    ) -> Trunk:
-        """Everything but exact logits, for a few prompts; see `Parts.trunk`."""
-        return self._parts.trunk(arrays, coords, labels, chosen)
-
-    def logits(self, trunk: Trunk, prompt: int, exact: Cells) -> Floats:
-        """Logits of one prompt; see `Parts.logits`."""
-        return self._parts.logits(trunk, prompt, exact)
+    ) -> Iterator[Trunk]:
+        """Everything but exact logits, for a few prompts; see `Parts.trunks`."""
+        return self._parts.trunks(arrays, coords, labels, chosen)
 
     def _decode_some(
         self,
@@ -130,15 +133,15 @@ class FoldedDecoder:
         chosen: Sequence[int],
         focus: Cells,
     ) -> list[tuple[Floats, Floats]]:
-        crew = self._crew(len(coords))
+        parts, threads = self._crew(len(coords)), thread_count()
 
         def work(part: slice) -> list[tuple[Floats, Floats]]:
-            trunk = crew.parts.trunk(arrays, coords[part], labels[part], chosen)
-            return _answers(crew.parts, trunk, chosen, focus[part])
+            trunks = parts.trunks(arrays, coords[part], labels[part], chosen)
+            return _answers(trunks, chosen, focus[part])
 
         try:
-            with ThreadPoolExecutor(crew.size, "decoder") as pool:
-                found = list(pool.map(work, _slices(len(coords), crew.batch)))
+            with ThreadPoolExecutor(threads, "decoder") as pool:
+                found = list(pool.map(work, _pieces(len(coords), threads)))
         except failures():
             if self._exact or len(coords) < MANY:
                 raise
@@ -146,51 +149,39 @@ class FoldedDecoder:
             return self._decode_some(arrays, coords, labels, chosen, focus)
         return [answer for answers in found for answer in answers]
 
-    def _crew(self, count: int) -> Crew:
-        """Who answers so many prompts: OpenVINO's threads, or one of ours for every core.
+    def _crew(self, count: int) -> Parts:
+        """What answers so many prompts, in one thread for every core.
 
         A whole prompt for each thread is a fifth faster than all threads for one prompt.
         """
         if count >= MANY and not self._exact and openvino_runtime.lack() is None:
             try:
-                self._many = self._many or Crew(OpenVinoParts(self._folder), 1, BATCH)
+                self._many = self._many or OpenVinoParts(self._folder)
             except NotStarted:
                 self._exact = True
             else:
                 return self._many
         if self._few is None:
-            parts = OnnxParts(self._folder, threads=1) if self._helped else self._parts
-            self._few = Crew(parts, thread_count(), 1)
+            self._few = OnnxParts(self._folder, threads=1) if self._helped else self._parts
         return self._few
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Crew:
-    """Who answers several prompts.
-
-    Attributes:
-        parts: the network.
-        size: threads that call it.
-        batch: prompts for each call.
-    """
-
-    parts: Parts
-    size: int
-    batch: int
-
-
-def _slices(count: int, size: int) -> list[slice]:
-    return [slice(first, first + size) for first in range(0, count, size)]
+def _pieces(count: int, threads: int) -> list[slice]:
+    """At most `PIECE` prompts each, as much for one thread as for another."""
+    rounds = math.ceil(count / (threads * PIECE))
+    return portions(count, math.ceil(count / (threads * rounds)))
 
 
 def _answers(
-    parts: Parts, trunk: Trunk, chosen: Sequence[int], focus: Cells
+    trunks: Iterable[Trunk], chosen: Sequence[int], focus: Cells
 ) -> list[tuple[Floats, Floats]]:
     """Logits, exact where the edge may run and where asked, and quality of every prompt."""
-    answers = []
-    for prompt, near in enumerate(focus):
-        logits = parts.logits(trunk, prompt, undecided(trunk.coarse[prompt]) | near)
-        answers.append((logits, trunk.quality[prompt, list(chosen)]))
+    answers: list[tuple[Floats, Floats]] = []
+    for trunk in trunks:
+        for prompt, coarse in enumerate(trunk.coarse):
+            near = focus[len(answers)]
+            logits = trunk.logits(prompt, undecided(coarse) | near)
+            answers.append((logits, trunk.quality[prompt, list(chosen)]))
     return answers
 
 

@@ -90,7 +90,7 @@ def _refused() -> str | None:
     return None if "BF16" in able else "this processor does not compute with 16 bits"
 
 
-def compile_graph(path: Path, kept: Sequence[str] = ()) -> Any:
+def compile_graph(path: Path, kept: Sequence[str] = (), *, side_by_side: bool = False) -> Any:
     """A graph made ready for this processor; the second time it comes from a cache.
 
     A thread that gives way gets no helpers: OpenVINO's threads belong to the whole program, so
@@ -98,18 +98,21 @@ def compile_graph(path: Path, kept: Sequence[str] = ()) -> Any:
 
     Args:
         path: an ONNX file.
-        kept: results to leave in 16 bits, for a graph that takes them so.
+        kept: arguments and results that stay in 16 bits between graphs.
+        side_by_side: as many runs at once as there are threads, instead of all threads for a run.
 
     Raises:
         NotStarted: OpenVINO cannot read or run the graph.
     """
     openvino = library()
+    threads = 1 if gives_way() else thread_count()
+    streams = threads if side_by_side else sharers()
     settings: dict[str, Any] = {
         "INFERENCE_PRECISION_HINT": "bf16",
-        "INFERENCE_NUM_THREADS": 1 if gives_way() else thread_count(),
+        "INFERENCE_NUM_THREADS": threads,
     }
     # The hint also chooses the fast ones of unequal cores.
-    settings |= {"NUM_STREAMS": sharers()} if sharers() > 1 else {"PERFORMANCE_HINT": "LATENCY"}
+    settings |= {"NUM_STREAMS": streams} if streams > 1 else {"PERFORMANCE_HINT": "LATENCY"}
     folder = _cache_folder()
     if folder is not None:
         settings["CACHE_DIR"] = str(folder)

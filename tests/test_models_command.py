@@ -318,6 +318,7 @@ def test_export_writes_graphs_that_onnxruntime_runs(
         "cells.onnx",
         "encoder.onnx",
         "side.onnx",
+        "tokens.onnx",
         "trunk.onnx",
     ]
     for path in written:

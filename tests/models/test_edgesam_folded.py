@@ -69,9 +69,11 @@ def plain(network: EdgeSam, image, coords, labels) -> tuple[torch.Tensor, torch.
 
 
 def folded(network: EdgeSam, image, coords, labels) -> tuple[torch.Tensor, ...]:
-    side, trunk, cells = fold(network.prompt_encoder, network.mask_decoder)
+    side, start, trunk, cells = fold(network.prompt_encoder, network.mask_decoder)
     with torch.no_grad():
-        tokens, weights, quality, coarse = trunk(*side(image), coords, labels, torch.arange(4))
+        *projected, residual = side(image)
+        begun = start(*projected, coords, labels)
+        tokens, weights, quality, coarse = trunk(residual, *begun, torch.arange(4))
         every = torch.arange(GRID * GRID)
         logits = [
             cells(tokens, weights, torch.tensor([number]), every)
@@ -142,11 +144,11 @@ def test_other_cells_are_samples(network, image, folder):
     decoder = FoldedDecoder(folder)
     arrays = decoder.prepare(image.numpy())
     coords, labels = (x.numpy() for x in prompt("click", 1))
-    trunk = decoder.trunk(arrays, coords, labels, (0, 1))
+    (trunk,) = decoder.trunks(arrays, coords, labels, (0, 1))
     nowhere = np.zeros((GRID, GRID), bool)
     one = nowhere.copy()
     one[7, 9] = True
-    coarse, mixed = (decoder.logits(trunk, 0, exact) for exact in (nowhere, one))
+    coarse, mixed = (trunk.logits(0, exact) for exact in (nowhere, one))
     np.testing.assert_array_equal(coarse[:, 2::4, 2::4], trunk.coarse[0])
     assert np.ptp(coarse[:, 28:32, 36:40], axis=(1, 2)).max() == 0
     changed = coarse != mixed

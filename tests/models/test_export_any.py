@@ -17,7 +17,7 @@ from models.sam_family import export_any
 from models.sam_family.export_any import NETWORKS, TOLERANCE, export, load, recognised
 from models.sam_family.fast_files import OnnxFastSam
 
-FOLDED = ["cells.onnx", "encoder.onnx", "mask.onnx", "side.onnx", "trunk.onnx"]
+FOLDED = ["cells.onnx", "encoder.onnx", "mask.onnx", "side.onnx", "tokens.onnx", "trunk.onnx"]
 
 
 @pytest.mark.parametrize("title", NETWORKS)

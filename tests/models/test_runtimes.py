@@ -355,7 +355,7 @@ class TestManyPrompts:
 
         arrays, corners, labels, tokens, focus = asked
         decoder = FoldedDecoder(folder)
-        monkeypatch.setattr(onnx_decoder.OnnxParts, "trunk", fail)
+        monkeypatch.setattr(onnx_decoder.OnnxParts, "trunks", fail)
         with pytest.raises(RuntimeError, match="lost"):
             decoder.decode(arrays, corners[:1].repeat(2, 0), labels[:2], tokens, focus[:2])
         assert len(tries) <= 2
@@ -383,7 +383,7 @@ class TestManyPrompts:
         self.check_exact(decoder, asked)
 
     def test_openvino_that_fails_later_gives_way(self, monkeypatch, folder, asked):
-        parts = SimpleNamespace(trunk=lambda *_, **__: (_ for _ in ()).throw(RuntimeError("lost")))
+        parts = SimpleNamespace(trunks=lambda *_, **__: (_ for _ in ()).throw(RuntimeError("lost")))
         monkeypatch.setattr(openvino_runtime, "lack", lambda: None)
         monkeypatch.setattr(onnx_decoder, "OpenVinoParts", lambda _: parts)
         with using("auto"):

@@ -9,9 +9,13 @@ the side of the tokens (spec/performance.md, section 2):
 * both transposed convolutions have kernel 2 and stride 2, so every cell of the embedding makes
   its own 4 x 4 logits by matrix products, lazily and only where they are wanted.
 
+* the weights of a softmax over the tokens stay the same when the first token's key is taken from
+  every key: its power is then 1 and needs no column, nor does its value, which every place gets.
+
 All of it is exact up to rounding. The work is split into what depends on the image alone
-(`ImageSide`, once per image), on the prompt (`Trunk`, which also samples every mask once per
-cell) and on the place (`Cells`).
+(`ImageSide`, once per image), on prompts and on the image only through its projections
+(`TokenSide`, cheaper for many prompts than for one), on one prompt (`Trunk`, which also samples
+every mask once per cell) and on the place (`Cells`).
 
 Notation: B prompts, T tokens, N = G * G cells, C channels, h heads, d channels per head in the
 cross-attentions, M chosen masks.
@@ -30,8 +34,8 @@ from models.networks.sam import MaskDecoder, PromptEncoder
 from models.networks.sam.layers import Mlp
 from models.networks.sam.transformer import Attention, TwoWayLayer
 
-# Centred scores above this are cut: the sum of their exponentials must stay finite. A head would
-# have to prefer one token by e**80 before that changes anything.
+# Scores above this are cut: the sum of their exponentials must stay finite. A head would have to
+# prefer two tokens to the first one by e**80 before that changes anything.
 LARGEST = 80.0
 
 
@@ -48,7 +52,7 @@ class ImageSide(nn.Module):
     """What the first layer needs of the image, projected once.
 
     Output: `queries` (h, d, N) image to tokens, scaled; `keys` (h, d, N) and `values` (h, N, d)
-    tokens to image; `residual` (N, C), the image tokens plus the bias of the first answer.
+    tokens to image; `residual` (N, C), the image tokens.
     """
 
     positions: Tensor
@@ -75,7 +79,7 @@ class ImageSide(nn.Module):
             queries.reshape(split).permute(1, 2, 0),
             keys.reshape(split).permute(1, 2, 0),
             values.reshape(split).permute(1, 0, 2),
-            tokens + self.to_tokens.out_proj.bias,
+            tokens,
         )
 
 
@@ -147,79 +151,90 @@ class FoldedToTokens(nn.Module):
         _constant(self, "query_bias", bias)
         out = attention.out_proj.weight.reshape(channels, self.heads, self.width)
         _constant(self, "out", out.permute(1, 2, 0))
-        # Every head's weights sum to 1, so its share of the bias can travel with the values.
-        _constant(self, "out_bias", attention.out_proj.bias / self.heads)
+        _constant(self, "out_bias", attention.out_proj.bias)
         _constant(self, "same_head", torch.eye(self.heads).to(attention.q_proj.weight))
 
     def keys(self, tokens: Tensor) -> Tensor:
-        """Keys of the tokens (B, T, C) as (B, h, T, d)."""
-        batch, count, _ = tokens.shape
-        split: Tensor = self.k_proj(tokens).reshape(batch, count, self.heads, self.width)
-        return split.transpose(1, 2)
+        """Keys (B, T - 1, C') of the tokens (B, T, C), less that of the first."""
+        keys: Tensor = self.k_proj(tokens)
+        return keys[:, 1:] - keys[:, :1]
 
     def values(self, tokens: Tensor) -> Tensor:
-        """What each token adds to an image token, (B, T * h, C), without the bias."""
+        """What tokens (B, T, C) add to an image token.
+
+        Returns:
+            (B, h * (T - 1) + 1, C), head by head what each token adds more than the first; at last
+            what every image token gets.
+        """
         batch, count, channels = tokens.shape
         split = self.v_proj(tokens).reshape(batch, count, self.heads, self.width)
-        folded: Tensor = (split.transpose(1, 2) @ self.out).transpose(1, 2)
-        return folded.reshape(batch, -1, channels)
+        folded = split.transpose(1, 2) @ self.out
+        more = (folded[:, :, 1:] - folded[:, :, :1]).reshape(batch, -1, channels)
+        always = folded[:, :, 0].sum(1, keepdim=True) + self.out_bias
+        return torch.cat([more, always], dim=1)
 
     def forward(self, placed: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """(B, N, C) image with positions and (B, T, C) tokens, to (B, N, C)."""
-        heads = centred(self.keys(keys))
-        folded = (heads @ self.queries).transpose(1, 2).flatten(1, 2)
-        bias = (heads @ self.query_bias).transpose(1, 2).reshape(keys.shape[0], 1, -1)
-        scores = placed @ folded.transpose(1, 2) + bias
-        powers = scores.clamp(max=LARGEST).exp()
+        batch, count = keys.shape[0], keys.shape[1] - 1
+        heads = self.keys(keys).reshape(batch, count, self.heads, self.width).transpose(1, 2)
+        folded = (heads @ self.queries).flatten(1, 2)
+        bias = (heads @ self.query_bias).flatten(1)[:, None]
+        powers = (placed @ folded.transpose(1, 2) + bias).clamp(max=LARGEST).exp()
         # Sums over the tokens of each head as one product, which also spreads them again.
-        count = keys.shape[1]
-        same_head = self.same_head.repeat(count, count)
-        shares = powers / (powers @ same_head)
-        added: Tensor = shares @ (self.values(values) + self.out_bias)
+        same_head = self.same_head[:, None, :, None].expand(-1, count, -1, count)
+        size = self.heads * count
+        shares = powers / (powers @ same_head.reshape(size, size) + 1)
+        shares = functional.pad(shares, (0, 1), value=1.0)
+        added: Tensor = shares @ self.values(values)
         return added
 
 
-def centred(keys: Tensor) -> Tensor:
-    """Keys (B, h, T, d) less their mean over the tokens.
+class TokenSide(nn.Module):
+    """The first layer as far as it needs nothing of the image but `ImageSide`.
 
-    A softmax over the tokens stays the same, and its scores are then so near 0 that the usual
-    subtraction of the largest, two passes over all positions, is not needed.
+    Input: `queries`, `keys` and `values` of `ImageSide`; `coords` (B, K, 2) and `labels` (B, K)
+    float, in the frame of the network, with the padding token or corners included. Output:
+    `prompts` (B, T, C), the tokens before the first layer, which every attention adds again;
+    `tokens` (B, T, C) after it; `shares` (B, h * (T - 1) + 1, N), how much of each row of
+    `FoldedToTokens.values` every image token gets.
     """
-    return keys - keys.mean(2, keepdim=True)
 
+    own: Tensor
 
-class FirstLayer(nn.Module):
-    """Layer 0 on the projections of `ImageSide`."""
-
-    def __init__(self, layer: TwoWayLayer) -> None:
+    def __init__(self, prompts: PromptEncoder, decoder: MaskDecoder) -> None:
         super().__init__()
-        self.layer = layer
-        self.to_tokens = FoldedToTokens(layer.cross_attn_image_to_token)
+        self.prompts = prompts
+        self.layer = cast(TwoWayLayer, decoder.transformer.layers[0])
+        self.heads, self.width = _heads(self.layer.cross_attn_image_to_token)
+        _constant(self, "own", torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight]))
 
     def forward(
-        self, tokens: Tensor, token_pe: Tensor, side: tuple[Tensor, Tensor, Tensor, Tensor]
-    ) -> tuple[Tensor, Tensor]:
-        """Tokens (B, T, C) and image tokens (B, N, C) after the layer."""
-        queries, keys, values, residual = side
-        layer = self.layer
-        tokens = layer.norm1(layer.attend_self(tokens, token_pe))
-        look = layer.cross_attn_token_to_image
-        width = self.to_tokens.width
-        asked = self._split(look.q_proj(tokens + token_pe) / math.sqrt(width))
-        mixed = (asked @ keys).softmax(-1) @ values
-        tokens = layer.norm2(tokens + look.out_proj(mixed.transpose(1, 2).flatten(2)))
+        self, queries: Tensor, keys: Tensor, values: Tensor, coords: Tensor, labels: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Embed B prompts."""
+        sparse = self.prompts.embed_tokens(coords, labels)
+        placed = torch.cat([self.own.expand(sparse.shape[0], -1, -1), sparse], dim=1)
+        layer, look, answer = self.layer, *self._attentions()
+        tokens = layer.norm1(layer.attend_self(placed, placed))
+        asked = self._split(look.q_proj(tokens + placed) / math.sqrt(self.width))
+        mixed = ((asked @ keys).softmax(-1) @ values).transpose(0, 1)
+        mixed = mixed.reshape(*tokens.shape[:2], -1)
+        tokens = layer.norm2(tokens + look.out_proj(mixed))
         tokens = layer.norm3(tokens + layer.mlp(tokens))
-        scores = centred(self.to_tokens.keys(tokens + token_pe)) @ queries
+        own = answer.k_proj(tokens + placed)
+        scores = self._split(own[:, 1:] - own[:, :1]) @ queries
         powers = scores.clamp(max=LARGEST).exp()
-        shares = powers / powers.sum(2, keepdim=True)
-        shares = shares.transpose(1, 2).flatten(1, 2).transpose(1, 2)
-        image = residual + shares @ self.to_tokens.values(tokens)
-        return tokens, layer.norm4(image)
+        powers = powers.reshape(self.heads, tokens.shape[0], -1, powers.shape[2])
+        shares = powers / (powers.sum(2, keepdim=True) + 1)
+        shares = shares.transpose(0, 1).flatten(1, 2)
+        return placed, tokens, functional.pad(shares, (0, 0, 0, 1), value=1.0)
+
+    def _attentions(self) -> tuple[Attention, Attention]:
+        return self.layer.cross_attn_token_to_image, self.layer.cross_attn_image_to_token
 
     def _split(self, x: Tensor) -> Tensor:
-        batch, count, _ = x.shape
-        shape = (batch, count, self.to_tokens.heads, self.to_tokens.width)
-        return x.reshape(shape).transpose(1, 2)
+        """(B, T, C') to (h, B * T, d): the tokens of all prompts in one product for each head."""
+        return x.reshape(-1, self.heads, self.width).transpose(0, 1)
 
 
 class LaterLayer(nn.Module):
@@ -232,15 +247,15 @@ class LaterLayer(nn.Module):
         self.to_tokens = FoldedToTokens(layer.cross_attn_image_to_token)
 
     def forward(
-        self, tokens: Tensor, image: Tensor, token_pe: Tensor, positions: Tensor
+        self, tokens: Tensor, image: Tensor, prompts: Tensor, positions: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Tokens (B, T, C) and image tokens (B, N, C) after the layer."""
         layer = self.layer
         placed = image + positions
-        tokens = layer.norm1(layer.attend_self(tokens, token_pe))
-        tokens = layer.norm2(tokens + self.to_image(tokens + token_pe, placed, image))
+        tokens = layer.norm1(layer.attend_self(tokens, prompts))
+        tokens = layer.norm2(tokens + self.to_image(tokens + prompts, placed, image))
         tokens = layer.norm3(tokens + layer.mlp(tokens))
-        image = image + self.to_tokens(placed, tokens + token_pe, tokens)
+        image = image + self.to_tokens(placed, tokens + prompts, tokens)
         return tokens, layer.norm4(image)
 
 
@@ -269,7 +284,8 @@ class MaskWeights(nn.Module):
 class Upscaling(nn.Module):
     """The two transposed convolutions as matrix products on single cells.
 
-    The four children of a cell are numbered row by row, so are their four children.
+    The four children of a cell are numbered row by row, so are their four children. Rows are
+    flat so that onnxruntime adds biases within the products.
     """
 
     enlarge: Tensor
@@ -289,82 +305,74 @@ class Upscaling(nn.Module):
         middle, outputs = second.in_channels, second.out_channels
         self.middle, self.outputs = middle, outputs
         self.eps = float(norm.eps)  # type: ignore[arg-type]
-        _constant(self, "enlarge", first.weight.permute(0, 2, 3, 1).reshape(-1, 4, middle))
-        _constant(self, "enlarge_bias", first.bias)
+        # (4 middle, C) and (4 outputs, middle), child by child.
+        _constant(self, "enlarge", first.weight.permute(2, 3, 1, 0).reshape(4 * middle, -1))
+        _constant(self, "enlarge_bias", first.bias.repeat(4))
         _constant(self, "norm_weight", norm.weight)  # type: ignore[arg-type]
         _constant(self, "norm_bias", norm.bias)  # type: ignore[arg-type]
-        _constant(self, "refine", second.weight.permute(0, 2, 3, 1).reshape(-1, 4, outputs))
-        _constant(self, "refine_bias", second.bias)
+        _constant(self, "refine", second.weight.permute(2, 3, 1, 0).reshape(4 * outputs, middle))
+        _constant(self, "refine_bias", second.bias.repeat(4))
 
     def pixels(self, cells: Tensor) -> Tensor:
-        """All features (..., 4, 4, C / 8) of cells (..., C)."""
-        large = cells @ self.enlarge.flatten(1)
-        large = self._normal(large.reshape(*cells.shape[:-1], 4, self.middle))
-        features = (large @ self.refine.flatten(1)).reshape(*large.shape[:-1], 4, self.outputs)
-        return functional.gelu(features + self.refine_bias)
+        """All features (K * 16, C / 8) of cells (K, C): children, and theirs, row by row."""
+        large = functional.linear(cells, self.enlarge, self.enlarge_bias)
+        large = self._normal(large.reshape(-1, self.middle))
+        features = functional.linear(large, self.refine, self.refine_bias)
+        return functional.gelu(features).reshape(-1, self.outputs)
 
     def sample(self, cells: Tensor) -> Tensor:
-        """Features (..., C / 8) of pixel (2, 2) of the 4 x 4 pixels of cells (..., C)."""
-        large = self._normal(cells @ self.enlarge[:, 3])
-        return functional.gelu(large @ self.refine[:, 0] + self.refine_bias)
+        """Features (B, N, C / 8) of pixel (2, 2) of the 4 x 4 pixels of cells (B, N, C)."""
+        child, first = slice(3 * self.middle, None), slice(self.outputs)
+        rows = cells.flatten(0, 1)
+        large = functional.linear(rows, self.enlarge[child], self.enlarge_bias[child])
+        large = self._normal(large)
+        features = functional.linear(large, self.refine[first], self.refine_bias[first])
+        return functional.gelu(features).reshape(*cells.shape[:2], self.outputs)
 
     def _normal(self, x: Tensor) -> Tensor:
         normal = functional.layer_norm(
-            x + self.enlarge_bias, (self.middle,), self.norm_weight, self.norm_bias, self.eps
+            x, (self.middle,), self.norm_weight, self.norm_bias, self.eps
         )
         return functional.gelu(normal)
 
 
 class Trunk(nn.Module):
-    """Everything of the decoder but the full-resolution masks.
+    """Everything after `TokenSide` but the full-resolution masks.
 
-    Input: the outputs of `ImageSide`; `coords` (B, K, 2) and `labels` (B, K) float, in the frame
-    of the network, with the padding token or corners included; `chosen` (M) int64, the mask
-    tokens wanted. Output: `cells` (B, N, C) final image tokens; `weights` (B, M, C / 8);
-    `quality` (B, masks), the predicted IoU of all masks; `coarse` (B, M, N), logits at pixel
-    (2, 2) of every cell's 4 x 4.
+    Input: `residual` of `ImageSide`; `prompts`, `tokens` and `shares` of `TokenSide`; `chosen` (M)
+    int64, the mask tokens wanted. Output: `cells` (B, N, C) final image tokens; `weights`
+    (B, M, C / 8); `quality` (B, masks), the predicted IoU of all masks; `coarse` (B, M, N), logits
+    at pixel (2, 2) of every cell's 4 x 4.
     """
 
-    own: Tensor
     positions: Tensor
 
     def __init__(self, prompts: PromptEncoder, decoder: MaskDecoder) -> None:
         super().__init__()
         transformer = decoder.transformer
-        layers = [cast(TwoWayLayer, layer) for layer in transformer.layers]
-        self.prompts = prompts
-        self.first = FirstLayer(layers[0])
-        self.later = nn.ModuleList(LaterLayer(layer) for layer in layers[1:])
+        first, *later = [cast(TwoWayLayer, layer) for layer in transformer.layers]
+        self.first = FoldedToTokens(first.cross_attn_image_to_token)
+        self.first_norm = first.norm4
+        self.later = nn.ModuleList(LaterLayer(layer) for layer in later)
         self.last = FoldedToImage(transformer.final_attn_token_to_image)
         self.last_norm = transformer.norm_final_attn
         self.mask_weights = MaskWeights(decoder)
         self.quality = decoder.iou_prediction_head
         self.upscaling = Upscaling(decoder)
-        _constant(self, "own", torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight]))
         _constant(self, "positions", prompts.dense_positions()[0].flatten(1).T)
 
     def forward(
-        self,
-        queries: Tensor,
-        keys: Tensor,
-        values: Tensor,
-        residual: Tensor,
-        coords: Tensor,
-        labels: Tensor,
-        chosen: Tensor,
+        self, residual: Tensor, prompts: Tensor, tokens: Tensor, shares: Tensor, chosen: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Decode B prompts on one image."""
-        sparse = self.prompts.embed_tokens(coords, labels)
-        own = self.own.expand(sparse.shape[0], -1, -1)
-        token_pe = torch.cat([own, sparse], dim=1)
-        side = (queries, keys, values, residual)
-        tokens, image = self.first(token_pe, token_pe, side)
+        image = residual + shares.transpose(1, 2) @ self.first.values(tokens)
+        image = self.first_norm(image)
         for layer in self.later:
-            tokens, image = layer(tokens, image, token_pe, self.positions)
+            tokens, image = layer(tokens, image, prompts, self.positions)
         # Only the quality token and the chosen mask tokens are read from here on.
         read = torch.cat([torch.zeros_like(chosen[:1]), chosen + 1])
         tokens = tokens.index_select(1, read)
-        asked = tokens + token_pe.index_select(1, read)
+        asked = tokens + prompts.index_select(1, read)
         found = self.last_norm(tokens + self.last(asked, image + self.positions, image))
         weights = self.mask_weights(found[:, 1:], chosen)
         coarse = weights @ self.upscaling.sample(image).transpose(1, 2)
@@ -389,10 +397,15 @@ class Cells(nn.Module):
         features = self.upscaling.pixels(picked)
         own = weights.index_select(0, prompt)[0]
         # (K, child row, child column, row, column) after the features are weighed.
-        logits = (features.flatten(0, 2) @ own.T).reshape(-1, 2, 2, 2, 2, own.shape[0])
+        logits = (features @ own.T).reshape(-1, 2, 2, 2, 2, own.shape[0])
         return logits.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
 
 
-def fold(prompts: PromptEncoder, decoder: MaskDecoder) -> tuple[ImageSide, Trunk, Cells]:
-    """The three parts of the folded decoder, sharing what weights they can with the given one."""
-    return ImageSide(prompts, decoder), Trunk(prompts, decoder), Cells(decoder)
+def fold(prompts: PromptEncoder, decoder: MaskDecoder) -> tuple[ImageSide, TokenSide, Trunk, Cells]:
+    """The parts of the folded decoder, sharing what weights they can with the given one."""
+    return (
+        ImageSide(prompts, decoder),
+        TokenSide(prompts, decoder),
+        Trunk(prompts, decoder),
+        Cells(decoder),
+    )

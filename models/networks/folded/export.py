@@ -76,30 +76,48 @@ def _put(made: Path, path: Path) -> None:
 
 
 def export_folded(prompts: PromptEncoder, decoder: MaskDecoder, folder: Path) -> None:
-    """Write `side.onnx`, `trunk.onnx` and `cells.onnx` of any decoder in SAM's layout."""
-    side, trunk, cells = fold(prompts, decoder)
+    """Write `side.onnx`, `tokens.onnx`, `trunk.onnx` and `cells.onnx` of a decoder like SAM's."""
+    side, start, trunk, cells = fold(prompts, decoder)
     channels, grid = prompts.channels, prompts.grid
     image = torch.zeros(channels, grid, grid)
     names = ("queries", "keys", "values", "residual")
     export_module(side, (image,), folder / "side.onnx", ("image",), names)
-    prompt = (torch.zeros(2, 3, 2), torch.ones(2, 3), torch.arange(2))
+    asked = (torch.zeros(2, 3, 2), torch.ones(2, 3))
+    chosen = torch.arange(2)
     with torch.no_grad():
-        sides = side(image)
-        tokens, weights, _, _ = trunk(*sides, *prompt)
+        *projected, residual = side(image)
+        started = start(*projected, *asked)
+        tokens, weights, _, _ = trunk(residual, *started, chosen)
+    begun = ("prompts", "tokens", "shares")
+    export_module(
+        start,
+        (*projected, *asked),
+        folder / "tokens.onnx",
+        (*names[:3], "coords", "labels"),
+        begun,
+        {
+            "coords": {0: "count", 1: "points"},
+            "labels": {0: "count", 1: "points"},
+            "prompts": {0: "count", 1: "tokens"},
+            "tokens": {0: "count", 1: "tokens"},
+            "shares": {0: "count", 1: "rows"},
+        },
+    )
     export_module(
         trunk,
-        (*sides, *prompt),
+        (residual, *started, chosen),
         folder / "trunk.onnx",
-        (*names, "coords", "labels", "chosen"),
+        ("residual", *begun, "chosen"),
         ("cells", "weights", "quality", "coarse"),
         {
-            "coords": {0: "prompts", 1: "tokens"},
-            "labels": {0: "prompts", 1: "tokens"},
+            "prompts": {0: "count", 1: "tokens"},
+            "tokens": {0: "count", 1: "tokens"},
+            "shares": {0: "count", 1: "rows"},
             "chosen": {0: "masks"},
-            "cells": {0: "prompts"},
-            "weights": {0: "prompts", 1: "masks"},
-            "quality": {0: "prompts"},
-            "coarse": {0: "prompts", 1: "masks"},
+            "cells": {0: "count"},
+            "weights": {0: "count", 1: "masks"},
+            "quality": {0: "count"},
+            "coarse": {0: "count", 1: "masks"},
         },
     )
     export_module(
