@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from models.api import ModelError
 from models.onnx_session import open_session
-from models.openvino_runtime import compile_graph, library
+from models.openvino_runtime import Requests, compile_graph, library
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -147,7 +148,7 @@ class OpenVinoParts:
     def __init__(self, folder: Path) -> None:
         kept = (*BEGUN, "cells", "weights")
         self._tokens, self._trunk, self._cells = (
-            compile_graph(folder / f"{name}.onnx", kept, side_by_side=True)
+            Requests(compile_graph(folder / f"{name}.onnx", kept, side_by_side=True))
             for name in ("tokens", "trunk", "cells")
         )
 
@@ -159,33 +160,32 @@ class OpenVinoParts:
         chosen: Sequence[int],
     ) -> Iterator[Trunk]:
         """See `Parts.trunks`."""
-        tensor = library().Tensor
-        # Making a request takes memory as much as its run.
-        tokens, trunk, cells = (
-            graph.create_infer_request() for graph in (self._tokens, self._trunk, self._cells)
-        )
         *projected, residual = (
             (name, np.ascontiguousarray(arrays[name], np.float32)) for name in SIDE_NAMES
         )
         fixed = dict([residual, ("chosen", np.asarray(chosen, np.int64))])
+        with self._tokens.one() as tokens, self._trunk.one() as trunk, self._cells.one() as cells:
+            compute = partial(_compute, trunk, cells)
+            for part in portions(len(coords), BATCH):
+                asked = {
+                    "coords": np.ascontiguousarray(coords[part]),
+                    "labels": np.ascontiguousarray(labels[part]),
+                }
+                tokens.infer(dict(projected) | asked, share_inputs=True)
+                begun = {name: tokens.get_tensor(name) for name in BEGUN}
+                trunk.infer(fixed | begun, share_inputs=True)
+                quality, coarse = (trunk.get_tensor(name).data.copy() for name in RESULTS[2:])
+                yield Trunk(quality, _squared(coarse), compute)
 
-        def compute(prompt: int, where: Numbers) -> Floats:
-            begun = {name: trunk.get_tensor(name) for name in ("cells", "weights")}
-            own = {"prompt": tensor(np.array([prompt], np.int64)), "where": tensor(where)}
-            cells.infer(begun | own, share_inputs=True)
-            logits: Floats = cells.get_tensor("logits").data
-            return logits
 
-        for part in portions(len(coords), BATCH):
-            asked = {
-                "coords": np.ascontiguousarray(coords[part]),
-                "labels": np.ascontiguousarray(labels[part]),
-            }
-            tokens.infer(dict(projected) | asked, share_inputs=True)
-            begun = {name: tokens.get_tensor(name) for name in BEGUN}
-            trunk.infer(fixed | begun, share_inputs=True)
-            quality, coarse = (trunk.get_tensor(name).data.copy() for name in RESULTS[2:])
-            yield Trunk(quality, _squared(coarse), compute)
+def _compute(trunk: Any, cells: Any, prompt: int, where: Numbers) -> Floats:
+    """`Trunk.compute` by a request of OpenVINO, on the results of another."""
+    tensor = library().Tensor
+    begun = {name: trunk.get_tensor(name) for name in RESULTS[:2]}
+    own = {"prompt": tensor(np.array([prompt], np.int64)), "where": tensor(where)}
+    cells.infer(begun | own, share_inputs=True)
+    logits: Floats = cells.get_tensor("logits").data
+    return logits
 
 
 def portions(count: int, size: int) -> list[slice]:

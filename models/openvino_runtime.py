@@ -10,7 +10,9 @@ import functools
 import importlib
 import importlib.util
 import sys
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -152,6 +154,28 @@ def _cache_folder() -> Path | None:
     return folder
 
 
+class Requests:
+    """What runs a compiled graph; for all threads.
+
+    Requests are kept: making one waits until another run ends.
+    """
+
+    def __init__(self, compiled: Any) -> None:
+        self._compiled = compiled
+        self._free: deque[Any] = deque()
+
+    @contextmanager
+    def one(self) -> Iterator[Any]:
+        """A request that nobody else uses meanwhile."""
+        try:
+            request = self._free.pop()
+        except IndexError:
+            request = self._compiled.create_infer_request()
+        yield request
+        # After a failure it is not used again.
+        self._free.append(request)
+
+
 class OpenVinoSession:
     """A graph with the interface of an onnxruntime session; for all threads.
 
@@ -161,14 +185,15 @@ class OpenVinoSession:
 
     def __init__(self, path: Path) -> None:
         self._compiled = compile_graph(path)
+        self._requests = Requests(self._compiled)
 
     def run(
         self, names: None, feeds: Mapping[str, NDArray[np.generic]]
     ) -> list[NDArray[np.generic]]:
         """All results."""
-        request = self._compiled.create_infer_request()
         contiguous = {name: np.ascontiguousarray(array) for name, array in feeds.items()}
-        found = request.infer(contiguous, share_inputs=True)
+        with self._requests.one() as request:
+            found = request.infer(contiguous, share_inputs=True)
         return [found[port] for port in self._compiled.outputs]
 
     def get_inputs(self) -> list[SimpleNamespace]:

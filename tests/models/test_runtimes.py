@@ -261,6 +261,15 @@ class TestOpenVino:
         assert not openvino_runtime.compile_graph(graph).get_property("LOADED_FROM_CACHE")
 
     @needs_openvino
+    def test_a_later_run_leaves_results_alone(self, graph):
+        session = openvino_runtime.OpenVinoSession(graph)
+        (first,) = session.run(None, {"image": PIXELS})
+        kept = first.copy()
+        (second,) = session.run(None, {"image": PIXELS / 2})
+        np.testing.assert_array_equal(first, kept)
+        assert not np.array_equal(first, second)
+
+    @needs_openvino
     def test_nobody_is_told_that_it_is_used(self):
         code = (
             "import sys, threading; from models.openvino_runtime import lack; lack();"
@@ -371,6 +380,25 @@ class TestManyPrompts:
             assert not np.array_equal(many[0], one[0])
             equal += np.mean((many[0] > 0) == (one[0] > 0)) / len(pairs)
         assert equal > 0.97
+
+    @needs_openvino
+    def test_rounded_answers_depend_on_no_other_prompt_and_no_thread(
+        self, monkeypatch, folder, asked
+    ):
+        arrays, corners, labels, tokens, focus = asked
+        with using("processor"):
+            decoder = FoldedDecoder(folder)
+        together = decoder.decode(*asked)
+        monkeypatch.setattr(onnx_decoder, "thread_count", lambda: 3)
+        split = MANY + 1
+        apart = [
+            answer
+            for part in (slice(split), slice(split, None))
+            for answer in decoder.decode(arrays, corners[part], labels[part], tokens, focus[part])
+        ]
+        for one, other in zip(together, apart, strict=True):
+            np.testing.assert_array_equal(one[0], other[0])
+            np.testing.assert_array_equal(one[1], other[1])
 
     def test_without_openvino_they_are_exact(self, monkeypatch, folder, asked):
         def refuse(path: Path) -> None:
