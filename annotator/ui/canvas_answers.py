@@ -43,6 +43,9 @@ class Answers(QObject):
     def _follow_candidates(self, _candidates: object) -> None:
         self._overlay.preview = None
         self.show_candidate()
+        if self._overlay.candidate is not None:
+            # At once: panels, buttons and the status bar, which follow too, come after it.
+            self._canvas.viewport().repaint()
 
     def show_candidate(self) -> None:
         """Show the candidate that was chosen, or none."""

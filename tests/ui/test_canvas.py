@@ -540,6 +540,28 @@ def test_a_click_while_the_picture_is_read_is_kept(hand: Hand, qtbot: QtBot) -> 
     qtbot.waitUntil(lambda: bool(workspace.candidates), timeout=20000)
 
 
+def test_a_mask_is_painted_before_others_hear_of_it(
+    hand: Hand, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    painted: list[object] = []
+    heard: list[bool] = []
+    overlay, workspace = hand.canvas._overlay, hand.workspace
+    paint = hand.canvas.paint_over
+
+    def watched(*given: object) -> None:
+        paint(*given)  # type: ignore[arg-type]
+        painted.append(overlay.candidate)
+
+    monkeypatch.setattr(hand.canvas, "paint_over", watched)
+    workspace.candidates_changed.connect(
+        lambda found: heard.append(not found or painted[-1] is overlay.candidate)
+    )
+    hand.click(65, 55)
+    qtbot.waitUntil(lambda: bool(workspace.candidates), timeout=20000)
+    assert heard[-1]
+    assert painted[-1] is not None
+
+
 def test_alt_and_the_wheel_cycle_the_candidates(hand: Hand, qtbot: QtBot) -> None:
     hand.click(65, 55)
     qtbot.waitUntil(lambda: len(hand.workspace.candidates) > 1, timeout=20000)
