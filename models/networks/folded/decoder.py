@@ -214,7 +214,8 @@ class TokenSide(nn.Module):
         """Embed B prompts."""
         sparse = self.prompts.embed_tokens(coords, labels)
         placed = torch.cat([self.own.expand(sparse.shape[0], -1, -1), sparse], dim=1)
-        layer, look, answer = self.layer, *self._attentions()
+        layer = self.layer
+        look, answer = layer.cross_attn_token_to_image, layer.cross_attn_image_to_token
         tokens = layer.norm1(layer.attend_self(placed, placed))
         asked = self._split(look.q_proj(tokens + placed) / math.sqrt(self.width))
         mixed = ((asked @ keys).softmax(-1) @ values).transpose(0, 1)
@@ -228,9 +229,6 @@ class TokenSide(nn.Module):
         shares = powers / (powers.sum(2, keepdim=True) + 1)
         shares = shares.transpose(0, 1).flatten(1, 2)
         return placed, tokens, functional.pad(shares, (0, 0, 0, 1), value=1.0)
-
-    def _attentions(self) -> tuple[Attention, Attention]:
-        return self.layer.cross_attn_token_to_image, self.layer.cross_attn_image_to_token
 
     def _split(self, x: Tensor) -> Tensor:
         """(B, T, C') to (h, B * T, d): the tokens of all prompts in one product for each head."""
