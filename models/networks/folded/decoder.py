@@ -156,8 +156,7 @@ class FoldedToTokens(nn.Module):
 
     def keys(self, tokens: Tensor) -> Tensor:
         """Keys (B, T - 1, C') of the tokens (B, T, C), less that of the first."""
-        keys: Tensor = self.k_proj(tokens)
-        return keys[:, 1:] - keys[:, :1]
+        return less_first(self.k_proj(tokens))
 
     def values(self, tokens: Tensor) -> Tensor:
         """What tokens (B, T, C) add to an image token.
@@ -187,6 +186,11 @@ class FoldedToTokens(nn.Module):
         shares = functional.pad(shares, (0, 1), value=1.0)
         added: Tensor = shares @ self.values(values)
         return added
+
+
+def less_first(keys: Tensor) -> Tensor:
+    """Keys (B, T - 1, C') of all tokens but the first, less the first one's."""
+    return keys[:, 1:] - keys[:, :1]
 
 
 class TokenSide(nn.Module):
@@ -222,8 +226,7 @@ class TokenSide(nn.Module):
         mixed = mixed.reshape(*tokens.shape[:2], -1)
         tokens = layer.norm2(tokens + look.out_proj(mixed))
         tokens = layer.norm3(tokens + layer.mlp(tokens))
-        own = answer.k_proj(tokens + placed)
-        scores = self._split(own[:, 1:] - own[:, :1]) @ queries
+        scores = self._split(less_first(answer.k_proj(tokens + placed))) @ queries
         powers = scores.clamp(max=LARGEST).exp()
         powers = powers.reshape(self.heads, tokens.shape[0], -1, powers.shape[2])
         shares = powers / (powers.sum(2, keepdim=True) + 1)
